@@ -1,0 +1,52 @@
+/**
+ * The resolved configuration: `parbake.yaml` over defaults, paths absolute. Reading it is in `src/load-config.ts`, so
+ * that what only needs the type loads no YAML parser.
+ */
+export interface Config {
+  /** The parbake.yaml it came from, or undefined where defaults were used. */
+  readonly file: string | undefined
+  /** Folder that relative paths are resolved against. */
+  readonly root: string
+  /** Object store URL: `file:///dir`, `s3://bucket/prefix?endpoint=…&region=…` or `minio://host:port/bucket/prefix`. */
+  readonly store: string
+  readonly hosts: HostAccess
+  readonly channel: string
+  /** Days after which a channel that nobody published again is refused by hosts; 0 for never. */
+  readonly channelExpiryDays: number
+  /** Folder of signing keys: `<name>.key` (private, PEM) and `<name>.pub`. */
+  readonly keysDir: string
+  /** Images, bases, bundles: may be deleted at any time. */
+  readonly cacheDir: string
+  /** What must not be lost but is nobody's source: default store, embedded server's credentials. */
+  readonly stateDir: string
+  /** Name or digest of the base that bakes and launches start from. */
+  readonly base: string
+  readonly vm: VmDefaults
+  readonly plan: PlanDefaults
+}
+
+/** How hosts reach and authenticate to the store. */
+export interface HostAccess {
+  /** `http(s)://host[:port]/bucket[/prefix]` as hosts see it; undefined to derive it from the store. */
+  readonly endpoint: string | undefined
+  readonly auth: HostAuth
+  readonly region: string
+  /** Names of environment variables that hold the hosts' static keys. */
+  readonly accessKeyEnv: string
+  readonly secretKeyEnv: string
+}
+
+export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'
+
+export interface VmDefaults {
+  readonly memoryMiB: number
+  readonly cpus: number
+  readonly accelerator: 'auto' | 'kvm' | 'tcg'
+}
+
+export interface PlanDefaults {
+  /** A step is worth baking from this many seconds of median wall time … */
+  readonly minSavingSeconds: number
+  /** … and this share (0 to 1) of launch-to-ready. */
+  readonly minShare: number
+}

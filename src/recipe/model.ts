@@ -1,0 +1,66 @@
+import type { Sha256 } from '../util/sha256.ts'
+
+/** When a step runs on a host; README, "When a step runs". */
+export type When = 'change' | 'instance' | 'boot' | 'always'
+
+/** What the user lets the planner do with a step. */
+export type BakeChoice = 'auto' | 'always' | 'never'
+
+export type ParamValue = string | number | boolean
+
+/** A file that a step finds in its working directory. */
+export interface RenderedFile {
+  /** Relative, with `/`, inside the step's folder. */
+  readonly path: string
+  readonly executable: boolean
+  readonly content: Buffer
+}
+
+/**
+ * What a step comes down to, whatever its type: one executable, its environment and the files beside it. All of it is in
+ * the step digest.
+ */
+export interface RenderedStep {
+  /** Content of the executable, shebang first. */
+  readonly script: string
+  /** Values hold no newline and no NUL. */
+  readonly env: Readonly<Record<string, string>>
+  /** Sorted by path, code-unit order. */
+  readonly files: readonly RenderedFile[]
+}
+
+/** What changes how a step is handled but not what it does. None of it is in the step digest. */
+export interface StepHints {
+  /** Unique in the recipe, [a-z0-9-]. */
+  readonly name: string
+  readonly description?: string
+  readonly when: When
+  readonly bake: BakeChoice
+  readonly timeoutSeconds: number
+  /** Further tries after the first failure. */
+  readonly retries: number
+}
+
+/** One unit of provisioning, rendered, with its digest. */
+export interface Step extends StepHints {
+  /** The registry name of the step type; in the digest. */
+  readonly type: string
+  readonly rendered: RenderedStep
+  /** Names of the steps that must have run before; their digests are in this step's digest. */
+  readonly needs: readonly string[]
+  readonly digest: Sha256
+}
+
+/** A recipe, read, validated, rendered with its parameters, in the order in which its steps run. */
+export interface Recipe {
+  readonly name: string
+  readonly description?: string
+  /** Absolute path of the recipe folder. */
+  readonly folder: string
+  /** Absolute path of recipe.yaml. */
+  readonly file: string
+  readonly params: Readonly<Record<string, ParamValue>>
+  /** Minutes between two converges by cron, 1 to 1440. */
+  readonly everyMinutes: number
+  readonly steps: readonly Step[]
+}
