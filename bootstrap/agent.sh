@@ -1,0 +1,1134 @@
+#!/bin/sh
+# parbake-agent: pulls a recipe's bundle from object storage, verifies it, runs the steps that are due, reports.
+#
+# Usage: parbake-agent boot|run|status|uninstall|version          (see usage below)
+# In:    /etc/parbake/agent.conf, name=value lines; read, never sourced
+# State: /var/lib/parbake (stamps, verified bundles, last channel), /run/parbake (lock, what lasts for one boot)
+# Out:   a report in the store, lines on the console at boot, /var/log/parbake.log
+# Exit:  0 ok, 1 a step or the store failed, 2 bad usage or configuration, 75 another converge is running
+#
+# Needs sh, coreutils or busybox, tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or python3 to
+# verify. No forks where the shell can do it: every fork is boot time, and would be blamed on the user's steps.
+# shellcheck disable=SC2015,SC2086,SC2317  # A && B || C is meant: C also when B fails; word splitting is meant where it is used, globbing is off; functions are called by name
+set -uf
+umask 077
+export LC_ALL=C PATH="${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+unset IFS CDPATH ENV
+
+VERSION=1
+CONF=${PARBAKE_CONF:-/etc/parbake/agent.conf}
+STATE=${PARBAKE_STATE:-/var/lib/parbake}
+RUN=${PARBAKE_RUN:-/run/parbake}
+ETC=${PARBAKE_ETC:-/etc}
+LOGFILE=${PARBAKE_LOG:-/var/log/parbake.log}
+CONSOLE=${PARBAKE_CONSOLE:-/dev/console}
+SELF=/usr/local/sbin/parbake-agent
+EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+LF='
+'
+TRIGGER=manual
+ERROR=
+
+say() {
+  printf 'parbake: %s\n' "$*" >>"$LOGFILE" 2>/dev/null
+  case $TRIGGER in
+  boot) printf 'parbake: %s\n' "$*" >"$CONSOLE" ;;
+  manual | bake) printf 'parbake: %s\n' "$*" >&2 ;;
+  esac 2>/dev/null
+}
+
+# For what a person must act on: cron mails what is written to stderr.
+fail() {
+  ERROR=$*
+  say "$*"
+  [ "$TRIGGER" != cron ] || printf 'parbake: %s\n' "$*" >&2
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# ---------------------------------------------------------------------------------------------- checks and arithmetic
+
+is_hex64() {
+  case $1 in *[!0-9a-f]*) return 1 ;; esac
+  [ ${#1} -eq 64 ]
+}
+
+is_number() {
+  case $1 in '' | *[!0-9]* | 0[0-9]*) return 1 ;; esac
+  [ ${#1} -lt 16 ]
+}
+
+# Names become file names and JSON strings.
+is_name() {
+  case $1 in '' | [.-]* | *[!A-Za-z0-9._-]*) return 1 ;; esac
+  [ ${#1} -le 100 ]
+}
+
+# Uptime in hundredths of a second, in NOW. The kernel counts it in these; the wall clock may jump at boot.
+clock() {
+  read -r NOW _ </proc/uptime
+  NOW=$((${NOW%.*} * 100 + 1${NOW#*.} - 100))
+}
+
+# Hundredths as decimal seconds, in SECONDS_TEXT.
+seconds() {
+  SECONDS_TEXT=$(($1 % 100))
+  [ $SECONDS_TEXT -ge 10 ] || SECONDS_TEXT=0$SECONDS_TEXT
+  SECONDS_TEXT=$(($1 / 100)).$SECONDS_TEXT
+}
+
+# CPU time of all children waited for so far, in hundredths, in CPU. Shells print times as 0m1.234567s or 0m1.23s.
+cpu_clock() {
+  times >"$RUN/times" 2>/dev/null
+  CPU=0
+  { read -r _ && read -r cc_user cc_system; } <"$RUN/times" || return 0
+  for cc_time in $cc_user $cc_system; do
+    cc_time=${cc_time%s}
+    cc_fraction=${cc_time#*.}00
+    cc_fraction=1${cc_fraction%"${cc_fraction#??}"}
+    cc_whole=${cc_time#*m}
+    CPU=$((CPU + ${cc_time%m*} * 6000 + ${cc_whole%.*} * 100 + cc_fraction - 100))
+  done
+}
+
+# Bytes received on everything but loopback, in RX.
+rx_clock() {
+  RX=0
+  [ -r /proc/net/dev ] || return 0
+  while read -r xc_device xc_bytes _; do
+    case $xc_device in lo:) ;; *:) is_number "$xc_bytes" && RX=$((RX + xc_bytes)) ;; esac
+  done </proc/net/dev
+}
+
+# Used KiB of the file system that holds /, in DISK. df's heading has seven words.
+disk_clock() {
+  # shellcheck disable=SC2046
+  set -- $(df -Pk / 2>/dev/null)
+  DISK=${10:-0}
+  is_number "$DISK" || DISK=0
+}
+
+digest_of() { # FILE, result in DIGEST
+  DIGEST=$(sha256sum "$1") || return 1
+  DIGEST=${DIGEST%% *}
+}
+
+digest_of_text() { # TEXT, result in DIGEST
+  DIGEST=$(printf '%s' "$1" | sha256sum)
+  DIGEST=${DIGEST%% *}
+}
+
+# ------------------------------------------------------------------------------------------------------- configuration
+
+read_conf() {
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet
+  EVERY=15 URL_CHANNEL='' URL_BUNDLES='' URL_REPORT='' IMDS=http://169.254.169.254
+  [ -r "$CONF" ] || {
+    fail "$CONF is missing or unreadable: nothing to do"
+    return 2
+  }
+  while IFS='=' read -r rc_name rc_value; do
+    case $rc_name in
+    '' | '#'*) ;;
+    recipe) RECIPE=$rc_value ;;
+    channel) CHANNEL=$rc_value ;;
+    store) STORE=${rc_value%/} ;;
+    auth) AUTH=$rc_value ;;
+    region) REGION=$rc_value ;;
+    access_key) ACCESS_KEY=$rc_value ;;
+    secret_key) SECRET_KEY=$rc_value ;;
+    key) KEYS="$KEYS $rc_value" ;;
+    purpose) PURPOSE=$rc_value ;;
+    every) EVERY=$rc_value ;;
+    imds) IMDS=$rc_value ;;
+    url.channel) URL_CHANNEL=$rc_value ;;
+    url.bundle) URL_BUNDLES="$URL_BUNDLES$rc_value$LF" ;;
+    url.report) URL_REPORT=$rc_value ;;
+    *) say "$CONF: unknown setting $rc_name is ignored" ;;
+    esac
+  done <"$CONF"
+  for rc_value in "$RECIPE" "$CHANNEL" "$REGION" "$PURPOSE"; do
+    is_name "$rc_value" || {
+      fail "$CONF: '$rc_value' is no valid recipe, channel, region or purpose"
+      return 2
+    }
+  done
+  is_number "$EVERY" || EVERY=15
+  case $STORE in
+  http://* | https://* | file:///*) ;;
+  *)
+    fail "$CONF: store '$STORE' is no http, https or file URL"
+    return 2
+    ;;
+  esac
+  case $AUTH in
+  static | instance-role | presigned | anonymous) ;;
+  *)
+    fail "$CONF: auth '$AUTH' is unknown"
+    return 2
+    ;;
+  esac
+  [ -n "$KEYS" ] || {
+    fail "$CONF: no key= line: nothing could be trusted"
+    return 2
+  }
+}
+
+# What this host offers, found once per boot: /run is empty after each.
+find_tools() {
+  if [ -r "$RUN/tools" ]; then
+    read -r FETCH VERIFY LOCK <"$RUN/tools" && return 0
+  fi
+  FETCH=none VERIFY=none LOCK=file
+  if have curl; then
+    FETCH=curl
+    ft_version=$(curl --version 2>/dev/null)
+    ft_version=${ft_version#curl }
+    ft_version=${ft_version%% *}
+    ft_major=${ft_version%%.*}
+    ft_minor=${ft_version#*.}
+    ft_minor=${ft_minor%%.*}
+    # Before 7.87 curl ignores x-amz-content-sha256 and every S3 server refuses what it signs.
+    if is_number "$ft_major" && is_number "$ft_minor" && [ $((ft_major * 1000 + ft_minor)) -ge 7087 ]; then
+      FETCH=curl-sigv4
+    fi
+  elif have wget; then
+    FETCH=wget
+  elif have python3; then
+    FETCH=python3
+  fi
+  # OpenSSL 1.1.1 cannot verify Ed25519 from its command line.
+  case $(openssl version 2>/dev/null) in
+  'OpenSSL '[3-9]*) VERIFY=openssl ;;
+  *) if ssh-keygen -Y verify 2>&1 | grep -qi 'namespace\|signature\|too few'; then VERIFY=ssh-keygen; elif have python3; then VERIFY=python3; fi ;;
+  esac
+  ! have flock || LOCK=flock
+  FETCH=${PARBAKE_FETCH:-$FETCH} VERIFY=${PARBAKE_VERIFY:-$VERIFY} LOCK=${PARBAKE_LOCK:-$LOCK}
+  printf '%s %s %s\n' "$FETCH" "$VERIFY" "$LOCK" >"$RUN/tools"
+}
+
+# ---------------------------------------------------------------------------------------------------------------- lock
+
+# File descriptor 9 is closed for steps, or a daemon that a step starts would hold the lock for ever.
+take_lock() { # SECONDS to wait
+  tl_left=$1
+  while :; do
+    if [ "$LOCK" = flock ]; then
+      exec 9>>"$RUN/lock"
+      if flock -n 9; then return 0; fi
+    else
+      if (set -C && echo $$ >"$RUN/lock.pid") 2>/dev/null; then return 0; fi
+      tl_pid=
+      read -r tl_pid <"$RUN/lock.pid" 2>/dev/null
+      if [ -n "$tl_pid" ] && ! kill -0 "$tl_pid" 2>/dev/null; then
+        say "removing the lock of process $tl_pid, which is gone"
+        mv "$RUN/lock.pid" "$RUN/lock.$$" 2>/dev/null && rm -f "$RUN/lock.$$"
+        continue
+      fi
+    fi
+    [ "$tl_left" -gt 0 ] || return 1
+    tl_left=$((tl_left - 1))
+    sleep 1
+  done
+}
+
+release() {
+  [ "${LOCK:-}" != file ] || rm -f "$RUN/lock.pid"
+  [ -z "${TMP:-}" ] || rm -rf "$TMP"
+}
+
+# ------------------------------------------------------------------------------------------------------------- fetching
+
+# Bytes of a text as hexadecimal, in HEX. For short ASCII secrets.
+hex_of() {
+  HEX='' ho_rest=$1
+  while [ -n "$ho_rest" ]; do
+    ho_char=${ho_rest%"${ho_rest#?}"}
+    ho_rest=${ho_rest#?}
+    HEX=$HEX$(printf '%02x' "'$ho_char")
+  done
+}
+
+# HMAC-SHA256 of a text with a key in hexadecimal of at most 64 bytes, in HEX (RFC 2104). The key stays inside the shell:
+# as an argument of openssl every user of the host could read it.
+hmac() { # KEY_HEX TEXT
+  hm_rest=$1 hm_inner='' hm_outer='' hm_count=0
+  while [ $hm_count -lt 64 ]; do
+    hm_byte=0
+    if [ -n "$hm_rest" ]; then
+      hm_byte=$((0x${hm_rest%"${hm_rest#??}"}))
+      hm_rest=${hm_rest#??}
+    fi
+    hm_a=$((hm_byte ^ 0x36)) hm_b=$((hm_byte ^ 0x5c))
+    hm_inner="$hm_inner\\$((hm_a / 64))$((hm_a / 8 % 8))$((hm_a % 8))"
+    hm_outer="$hm_outer\\$((hm_b / 64))$((hm_b / 8 % 8))$((hm_b % 8))"
+    hm_count=$((hm_count + 1))
+  done
+  # shellcheck disable=SC2059  # the pads are octal escapes
+  HEX=$({ printf "$hm_inner" && printf '%s' "$2"; } | sha256sum)
+  hm_rest=${HEX%% *} hm_count=
+  while [ -n "$hm_rest" ]; do
+    hm_byte=$((0x${hm_rest%"${hm_rest#??}"}))
+    hm_rest=${hm_rest#??}
+    hm_count="$hm_count\\$((hm_byte / 64))$((hm_byte / 8 % 8))$((hm_byte % 8))"
+  done
+  # shellcheck disable=SC2059
+  HEX=$(printf "$hm_outer$hm_count" | sha256sum)
+  HEX=${HEX%% *}
+}
+
+# Adds the headers of AWS Signature Version 4 to HEADERS.
+sign_request() { # METHOD URL BODY_SHA256 CONTENT_TYPE
+  sr_host=${2#*://}
+  sr_path=/${sr_host#*/}
+  sr_host=${sr_host%%/*}
+  # S3 signs the path encoded once; of our key characters only = (reports, dt=…) is not literal.
+  sr_done=
+  while :; do
+    case $sr_path in
+    *=*)
+      sr_done="$sr_done${sr_path%%=*}%3D"
+      sr_path=${sr_path#*=}
+      ;;
+    *) break ;;
+    esac
+  done
+  sr_path=$sr_done$sr_path
+  sr_date=$(date -u +%Y%m%dT%H%M%SZ)
+  sr_headers="host:$sr_host${LF}x-amz-content-sha256:$3${LF}x-amz-date:$sr_date$LF" sr_names='host;x-amz-content-sha256;x-amz-date'
+  if [ -n "$4" ]; then
+    sr_headers="content-type:$4$LF$sr_headers" sr_names="content-type;$sr_names"
+  fi
+  HEADERS="${HEADERS}x-amz-content-sha256: $3${LF}x-amz-date: $sr_date$LF"
+  if [ -n "$TOKEN" ]; then
+    sr_headers="${sr_headers}x-amz-security-token:$TOKEN$LF" sr_names="$sr_names;x-amz-security-token"
+    HEADERS="${HEADERS}x-amz-security-token: $TOKEN$LF"
+  fi
+  digest_of_text "$1$LF$sr_path$LF$LF$sr_headers$LF$sr_names$LF$3"
+  sr_scope=${sr_date%T*}/$REGION/s3/aws4_request
+  sr_text="AWS4-HMAC-SHA256$LF$sr_date$LF$sr_scope$LF$DIGEST"
+  hex_of "AWS4$SECRET_KEY"
+  hmac "$HEX" "${sr_date%T*}"
+  hmac "$HEX" "$REGION"
+  hmac "$HEX" s3
+  hmac "$HEX" aws4_request
+  hmac "$HEX" "$sr_text"
+  HEADERS="${HEADERS}Authorization: AWS4-HMAC-SHA256 Credential=$ACCESS_KEY/$sr_scope, SignedHeaders=$sr_names, Signature=$HEX$LF"
+}
+
+# One HTTP request. Result: CODE (000 where there was no answer), ETAG, the body in OUT.
+http() { # METHOD URL OUT BODY|- MAX_BYTES
+  CODE=000 ETAG=
+  : >"$TMP/head"
+  case $FETCH in
+  curl | curl-sigv4) http_curl "$@" ;;
+  wget) if [ "$1" = PUT ] && ! wget --help 2>&1 | grep -q -e --body-file; then http_python "$@"; else http_wget "$@"; fi ;;
+  python3) http_python "$@" ;;
+  *)
+    fail 'none of curl, wget and python3 is installed: nothing can be fetched'
+    return 1
+    ;;
+  esac
+  while IFS=': ' read -r hp_name hp_value; do
+    case $hp_name in
+    HTTP/*)
+      hp_value=${hp_value#* }
+      hp_name=${hp_name#* }
+      ;;
+    [Ee][Tt][Aa][Gg]) ETAG=${hp_value%"$(printf '\r')"} ;;
+    esac
+  done <"$TMP/head"
+  case $ETAG in *[!\"A-Za-z0-9/_.:-]*) ETAG= ;; esac
+}
+
+# Secrets go through standard input: arguments can be read by every user of the host.
+http_curl() {
+  CODE=$({
+    printf 'url = "%s"\nrequest = "%s"\n' "$2" "$1"
+    [ "$4" = - ] || printf 'upload-file = "%s"\n' "$4"
+    if [ -n "$CURL_USER" ]; then
+      printf 'aws-sigv4 = "aws:amz:%s:s3"\nuser = "%s"\n' "$REGION" "$CURL_USER"
+    fi
+    printf '%s' "$HEADERS" | while IFS= read -r hc_line; do
+      # Quotes inside a quoted curl configuration value are escaped.
+      hc_done=
+      while :; do
+        case $hc_line in
+        *\"*)
+          hc_done="$hc_done${hc_line%%\"*}\\\""
+          hc_line=${hc_line#*\"}
+          ;;
+        *) break ;;
+        esac
+      done
+      printf 'header = "%s%s"\n' "$hc_done" "$hc_line"
+    done
+  } | curl -q -s -K - -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time 900 \
+    --speed-limit 1 --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE") || CODE=000
+}
+
+http_wget() {
+  hw_url=$2 hw_out=$3 hw_body=$4 hw_left=$HEADERS
+  set -- -S -O "$hw_out" -T 30
+  [ "$hw_body" = - ] || set -- "$@" --method=PUT --body-file="$hw_body"
+  while [ -n "$hw_left" ]; do
+    set -- "$@" --header "${hw_left%%"$LF"*}"
+    hw_left=${hw_left#*"$LF"}
+  done
+  wget "$@" "$hw_url" 2>"$TMP/wget"
+  sed -n 's/^ *\([A-Za-z-]*: .*\)$/\1/p' "$TMP/wget" >"$TMP/head"
+  CODE=$(sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$TMP/wget" | tail -n 1)
+  CODE=${CODE:-000}
+}
+
+http_python() {
+  have python3 || {
+    say "$FETCH cannot upload and there is no python3"
+    return 1
+  }
+  CODE=$(printf '%s\n%s\n%s\n%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | python3 -c '
+import sys, urllib.request, urllib.error
+method, url, out, body, head, most, *headers = sys.stdin.read().split("\n")
+data = None if body == "-" else open(body, "rb").read()
+request = urllib.request.Request(url, data, dict(h.split(": ", 1) for h in headers if h), method=method)
+try:
+    answer = urllib.request.urlopen(request, timeout=30)
+except urllib.error.HTTPError as error:
+    answer = error
+with open(head, "w") as f:
+    f.write("".join("%s: %s\n" % pair for pair in answer.headers.items()))
+with open(out, "wb") as f:
+    left = int(most)
+    while left > 0:
+        part = answer.read(min(65536, left))
+        if not part: break
+        f.write(part); left -= len(part)
+print(answer.status)
+' 2>>"$LOGFILE") || CODE=000
+}
+
+# Temporary credentials of the instance's role, by IMDSv2.
+instance_role() {
+  HEADERS="X-aws-ec2-metadata-token-ttl-seconds: 300$LF" CURL_USER=
+  : >"$TMP/empty"
+  http PUT "$IMDS/latest/api/token" "$TMP/token" "$TMP/empty" 4096
+  [ "$CODE" = 200 ] || {
+    fail "the instance metadata service gave no token (HTTP $CODE)"
+    return 1
+  }
+  HEADERS="X-aws-ec2-metadata-token: $(cat "$TMP/token")$LF"
+  http GET "$IMDS/latest/meta-data/iam/security-credentials/" "$TMP/role" - 4096
+  read -r ir_role <"$TMP/role" || [ -n "${ir_role:-}" ] || ir_role=
+  [ "$CODE" = 200 ] && [ -n "$ir_role" ] || {
+    fail "this instance has no role (HTTP $CODE): attach an instance profile, or use another auth"
+    return 1
+  }
+  http GET "$IMDS/latest/meta-data/iam/security-credentials/$ir_role" "$TMP/creds" - 16384
+  ACCESS_KEY=$(sed -n 's/.*"AccessKeyId" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
+  SECRET_KEY=$(sed -n 's/.*"SecretAccessKey" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
+  TOKEN=$(sed -n 's/.*"Token" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
+  rm -f "$TMP/creds" "$TMP/token"
+  [ -n "$ACCESS_KEY" ] && [ -n "$SECRET_KEY" ] || {
+    fail "the role $ir_role has no usable credentials (HTTP $CODE)"
+    return 1
+  }
+}
+
+# One request to the store, tried again where waiting can help. Result as of http.
+request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
+  case $STORE in file://*)
+    CODE=404 ETAG=
+    if [ "$1" = PUT ]; then
+      mkdir -p "${STORE#file://}/${2%/*}" && cp "$4" "${STORE#file://}/$2" && CODE=200
+    elif [ -r "${STORE#file://}/$2" ]; then
+      cp "${STORE#file://}/$2" "$3" && CODE=200
+    fi
+    return 0
+    ;;
+  esac
+  rq_try=1
+  while :; do
+    rq_url=$STORE/$2 HEADERS='' CURL_USER='' rq_type='' rq_hash=$EMPTY_SHA256
+    [ -z "$5" ] || HEADERS="If-None-Match: $5$LF"
+    if [ "$1" = PUT ]; then
+      rq_type=application/json HEADERS="Content-Type: application/json$LF"
+      digest_of "$4" && rq_hash=$DIGEST
+    fi
+    case $AUTH in
+    presigned) presigned_url "$2" || return 0 ;;
+    anonymous) ;;
+    *)
+      if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ]; then
+        rq_headers=$HEADERS
+        instance_role || return 0
+        HEADERS=$rq_headers
+      fi
+      case $FETCH:$2 in
+      curl-sigv4:*=*) sign_request "$1" "$rq_url" "$rq_hash" "$rq_type" ;;
+      curl-sigv4:*)
+        CURL_USER=$ACCESS_KEY:$SECRET_KEY
+        HEADERS="${HEADERS}x-amz-content-sha256: $rq_hash$LF"
+        [ -z "$TOKEN" ] || HEADERS="${HEADERS}x-amz-security-token: $TOKEN$LF"
+        ;;
+      *) sign_request "$1" "$rq_url" "$rq_hash" "$rq_type" ;;
+      esac
+      ;;
+    esac
+    http "$1" "$rq_url" "$3" "$4" "$6" || return 0
+    case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
+    [ $rq_try -lt "$TRIES" ] || return 0
+    say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
+    sleep $((rq_try * 2))
+    rq_try=$((rq_try + 1))
+  done
+}
+
+# Presigned URLs came with the user-data; in rq_url the one for this key.
+presigned_url() {
+  CODE=000
+  case $1 in
+  channels/*) rq_url=$URL_CHANNEL ;;
+  reports/*) rq_url=$URL_REPORT ;;
+  bundles/*)
+    pu_rest=${URL_BUNDLES#*"$BUNDLE "}
+    rq_url=${pu_rest%%"$LF"*}
+    [ "$pu_rest" != "$URL_BUNDLES" ] || rq_url=
+    ;;
+  esac
+  [ -n "$rq_url" ]
+}
+
+# ------------------------------------------------------------------------------------------------------------- verifying
+
+decode64() { # TEXT FILE
+  if have base64; then printf '%s' "$1" | base64 -d >"$2" 2>/dev/null; else printf '%s' "$1" | openssl base64 -d -A >"$2"; fi
+}
+
+# True if the Ed25519 signature over FILE is right. KEY is base64 of the SPKI form: 12 fixed bytes, 32 of key.
+verify_signature() { # FILE KEY SIG SSHSIG
+  case $VERIFY in
+  openssl)
+    printf -- '-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n' "$2" >"$TMP/key.pem"
+    decode64 "$3" "$TMP/sig" && openssl pkeyutl -verify -pubin -inkey "$TMP/key.pem" -rawin -in "$1" -sigfile "$TMP/sig" >/dev/null 2>&1
+    ;;
+  ssh-keygen)
+    decode64 "${2#????????????????}" "$TMP/raw" || return 1
+    vs_key=$({ printf '\000\000\000\013ssh-ed25519\000\000\000\040' && cat "$TMP/raw"; } | base64 | tr -d '\n')
+    printf 'parbake ssh-ed25519 %s\n' "$vs_key" >"$TMP/allowed"
+    printf -- '-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n' "$4" >"$TMP/sig"
+    ssh-keygen -Y verify -f "$TMP/allowed" -I parbake -n parbake -s "$TMP/sig" <"$1" >/dev/null 2>&1
+    ;;
+  python3)
+    # RFC 8032, section 5.1.7, in the plainest form: the time does not depend on a secret, there is none.
+    python3 -c '
+import sys, hashlib, base64
+p = 2**255 - 19; L = 2**252 + 27742317777372353535851937790883648493
+d = -121665 * pow(121666, p - 2, p) % p
+def add(P, Q):
+    a = (P[1] - P[0]) * (Q[1] - Q[0]) % p; b = (P[1] + P[0]) * (Q[1] + Q[0]) % p
+    c = 2 * P[3] * Q[3] * d % p; e = 2 * P[2] * Q[2] % p
+    E, F, G, H = b - a, e - c, e + c, b + a
+    return (E * F % p, G * H % p, F * G % p, E * H % p)
+def mul(s, P):
+    Q = (0, 1, 1, 0)
+    while s:
+        if s & 1: Q = add(Q, P)
+        P = add(P, P); s >>= 1
+    return Q
+def point(b):
+    y = int.from_bytes(b, "little"); sign = y >> 255; y &= 2**255 - 1
+    if y >= p: raise ValueError
+    x2 = (y * y - 1) * pow(d * y * y + 1, p - 2, p) % p; x = pow(x2, (p + 3) // 8, p)
+    if (x * x - x2) % p: x = x * pow(2, (p - 1) // 4, p) % p
+    if (x * x - x2) % p or (x == 0 and sign): raise ValueError
+    if x & 1 != sign: x = p - x
+    return (x, y, 1, x * y % p)
+message = open(sys.argv[1], "rb").read(); key = base64.b64decode(sys.argv[2])[12:]; sig = base64.b64decode(sys.argv[3])
+if len(key) != 32 or len(sig) != 64: sys.exit(1)
+try: A, R = point(key), point(sig[:32])
+except ValueError: sys.exit(1)
+s = int.from_bytes(sig[32:], "little")
+if s >= L: sys.exit(1)
+h = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
+by = 4 * pow(5, p - 2, p) % p
+X, Y = mul(s, point(by.to_bytes(32, "little"))), add(R, mul(h, A))
+sys.exit((X[0] * Y[2] - Y[0] * X[2]) % p != 0 or (X[1] * Y[2] - Y[1] * X[2]) % p != 0)
+' "$1" "$2" "$3" 2>/dev/null
+    ;;
+  *)
+    fail 'none of openssl 3, ssh-keygen and python3 is installed: nothing can be verified'
+    return 1
+    ;;
+  esac
+}
+
+# Reads and checks a channel file. Only what stands before the signature is believed, and only after it was verified.
+read_channel() { # FILE
+  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG='' ch_recipe='' ch_channel='' ch_first='' ch_signed=yes
+  : >"$TMP/signed"
+  while IFS=' ' read -r ch_name ch_value ch_more; do
+    case $ch_name in
+    sig)
+      ch_signed=no C_SIG=$ch_value
+      continue
+      ;;
+    sshsig)
+      C_SSHSIG=$ch_value
+      continue
+      ;;
+    esac
+    [ $ch_signed = yes ] || {
+      fail 'the channel has lines after its signature'
+      return 1
+    }
+    printf '%s\n' "$ch_name${ch_value:+ $ch_value}${ch_more:+ $ch_more}" >>"$TMP/signed"
+    case $ch_name in
+    parbake-channel) ch_first=$ch_value ;;
+    recipe) ch_recipe=$ch_value ;;
+    channel) ch_channel=$ch_value ;;
+    serial) C_SERIAL=$ch_value ;;
+    bundle) BUNDLE=$ch_value BUNDLE_SIZE=$ch_more ;;
+    expires) C_EXPIRES=$ch_value ;;
+    key) C_KEY=$ch_value ;;
+    esac
+  done <"$1"
+  if [ "$ch_first" != 1 ]; then
+    fail 'what the store sent is no channel file of version 1'
+  elif case " $KEYS " in *" $C_KEY "*) [ -z "$C_KEY" ] ;; esac then
+    fail 'the channel is signed by a key that this host does not trust'
+  elif ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
+    fail "the channel's signature is wrong"
+  elif [ "$ch_recipe" != "$RECIPE" ] || [ "$ch_channel" != "$CHANNEL" ]; then
+    fail "the channel is $ch_recipe/$ch_channel, wanted $RECIPE/$CHANNEL"
+  elif ! is_number "$C_SERIAL" || ! is_hex64 "$BUNDLE" || ! is_number "$BUNDLE_SIZE" || ! is_number "$C_EXPIRES"; then
+    fail 'the channel has a field that is missing or malformed'
+  else
+    return 0
+  fi
+  return 1
+}
+
+not_expired() {
+  [ "$C_EXPIRES" -eq 0 ] || [ "$(date +%s)" -lt "$C_EXPIRES" ] || {
+    fail "the channel has expired: publish again"
+    return 1
+  }
+}
+
+# --------------------------------------------------------------------------------------------------------------- pulling
+
+# Fetches the channel. Result: BUNDLE and C_SERIAL of a verified channel, UNCHANGED=yes where it is the one seen last.
+pull_channel() {
+  UNCHANGED=no pc_etag='' pc_seen=0
+  [ ! -r "$STATE/channel.etag" ] || read -r pc_etag <"$STATE/channel.etag"
+  [ ! -r "$STATE/serial" ] || read -r pc_seen <"$STATE/serial"
+  is_number "$pc_seen" || pc_seen=0
+  request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
+  case $CODE in
+  304)
+    UNCHANGED=yes
+    read_channel "$STATE/channel" && not_expired
+    return
+    ;;
+  200) ;;
+  000)
+    [ -n "$ERROR" ] || fail "the store at $STORE cannot be reached"
+    return 1
+    ;;
+  401 | 403)
+    fail "the store refused channels/$RECIPE/$CHANNEL (HTTP $CODE): check the credentials and the host's clock"
+    return 1
+    ;;
+  404)
+    fail "there is no channel $RECIPE/$CHANNEL in the store: publish the recipe first"
+    return 1
+    ;;
+  *)
+    fail "the store answered $CODE for channels/$RECIPE/$CHANNEL"
+    return 1
+    ;;
+  esac
+  read_channel "$TMP/channel" || return 1
+  [ "$C_SERIAL" -ge "$pc_seen" ] || {
+    fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen: refused"
+    return 1
+  }
+  not_expired
+}
+
+# Makes sure that the bundle is unpacked in $STATE/bundles.
+pull_bundle() {
+  [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
+  request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
+  [ "$CODE" = 200 ] || {
+    fail "the store answered $CODE for bundle $BUNDLE"
+    return 1
+  }
+  digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || {
+    fail "bundle $BUNDLE is damaged: its sha256 is $DIGEST"
+    return 1
+  }
+  # Files and folders only, all below the folder: the bundle is signed, but a mistake of ours must not write elsewhere.
+  if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -qv '^[-d]' || tar -tzf "$TMP/bundle" 2>/dev/null | grep -q '^/\|^\.\./\|/\.\./\|/\.\.$'; then
+    fail "bundle $BUNDLE holds something else than files below its own folder: refused"
+    return 1
+  fi
+  mkdir -p "$STATE/bundles" "$TMP/tree" && tar -xzf "$TMP/bundle" -C "$TMP/tree" 2>>"$LOGFILE" && [ -r "$TMP/tree/index" ] || {
+    fail "bundle $BUNDLE cannot be unpacked: is the disk full?"
+    return 1
+  }
+  rm -rf "${STATE:?}/bundles/$BUNDLE"
+  mv "$TMP/tree" "$STATE/bundles/$BUNDLE"
+}
+
+# Remembers the channel only when its bundle is here, so that an interrupted run asks again.
+keep_channel() {
+  [ $UNCHANGED = no ] || return 0
+  cp "$TMP/channel" "$STATE/channel.new" && mv "$STATE/channel.new" "$STATE/channel" || return 1
+  printf '%s\n' "$C_SERIAL" >"$STATE/serial.new" && mv "$STATE/serial.new" "$STATE/serial"
+  printf '%s\n' "$ETAG" >"$STATE/channel.etag"
+  set +f
+  for kc_old in "$STATE"/bundles/*; do
+    [ "${kc_old##*/}" = "$BUNDLE" ] || rm -rf "$kc_old"
+  done
+  set -f
+}
+
+# ----------------------------------------------------------------------------------------------------------------- steps
+
+stamp_of() { # WHEN DIGEST, result in STAMP
+  case $1 in
+  change) STAMP=$STATE/stamps/$2 ;;
+  instance) STAMP=$STATE/instances/$INSTANCE/$2 ;;
+  boot) STAMP=$RUN/stamps/$2 ;;
+  *) STAMP= ;;
+  esac
+}
+
+# Runs the steps of the index. Result: RAN, STAMPED, FAILED (counts), $TMP/steps (JSON), READY (uptime, hundredths).
+run_steps() {
+  BAD=' ' JSON_COMMA=
+  disk_clock
+  while IFS=' ' read -r rs_kind S_INDEX S_NAME S_DIGEST S_WHEN S_TIMEOUT S_RETRIES S_NEEDS; do
+    [ "$rs_kind" = step ] || continue
+    is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES" || {
+      fail "bundle $BUNDLE has a malformed index"
+      return 1
+    }
+    S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_BAKED=false
+    case $S_NEEDS in -) S_NEEDS= ;; esac
+    rs_left=$S_NEEDS,
+    while [ -n "${rs_left%,}" ]; do
+      case $BAD in *" ${rs_left%%,*} "*) S_OUTCOME=blocked ;; esac
+      rs_left=${rs_left#*,}
+    done
+    stamp_of "$S_WHEN" "$S_DIGEST"
+    if [ -n "$STAMP" ] && [ -e "$STAMP" ]; then
+      S_OUTCOME=stamped STAMPED=$((STAMPED + 1))
+      read -r rs_mark _ <"$STAMP" && [ "$rs_mark" = baked ] && S_BAKED=true
+    elif [ "$TRIGGER" = bake ] && case ",$BAKE_STEPS," in *",$S_NAME,"*) false ;; esac then
+      S_OUTCOME=excluded
+    elif [ -z "$S_OUTCOME" ]; then
+      run_step
+    fi
+    case $S_OUTCOME in failed | blocked)
+      FAILED=$((FAILED + 1)) BAD="$BAD$S_NAME "
+      ;;
+    esac
+    step_json >>"$TMP/steps"
+    printf 'step %s %s %s\n' "$S_NAME" "$S_OUTCOME" "$S_BAKED" >>"$TMP/status"
+    JSON_COMMA=,
+  done <"$STATE/bundles/$BUNDLE/index"
+  clock
+  READY=$NOW
+}
+
+run_step() {
+  say "step $S_NAME runs"
+  event "step-start $S_NAME"
+  st_dir=$STATE/bundles/$BUNDLE/steps/$S_INDEX
+  clock
+  S_START=$NOW
+  cpu_clock
+  rx_clock
+  st_cpu=$CPU st_rx=$RX st_disk=$DISK
+  # A clean environment: a step must not do one thing at boot and another under cron.
+  set -- PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    "PARBAKE_RECIPE=$RECIPE" "PARBAKE_PHASE=$PHASE"
+  [ "$PHASE" = bake ] || set -- "$@" "PARBAKE_INSTANCE_ID=$INSTANCE"
+  if [ -r "$st_dir/env" ]; then
+    while IFS= read -r st_line; do set -- "$@" "$st_line"; done <"$st_dir/env"
+  fi
+  while :; do
+    S_TRIES=$((S_TRIES + 1))
+    (
+      exec 9>&-
+      umask 022
+      unset LC_ALL
+      cd "$st_dir/files" && exec env -i "$@" $TIMEOUT "$S_TIMEOUT" ../run
+    ) </dev/null >"$TMP/output" 2>&1
+    S_EXIT=$?
+    [ $S_EXIT -ne 0 ] && [ $S_TRIES -le "$S_RETRIES" ] || break
+    say "step $S_NAME failed with $S_EXIT, trying again ($S_TRIES of $S_RETRIES)"
+    sleep $((S_TRIES * 2))
+  done
+  cat "$TMP/output" >"$STATE/log/$S_NAME.log"
+  if [ $S_EXIT -eq 0 ]; then
+    S_OUTCOME=ran RAN=$((RAN + 1))
+    if [ -n "$STAMP" ]; then
+      # What the step wrote must be on the disk before its stamp is: a power cut may not leave a stamp alone.
+      sync
+      printf '%s %s\n' "$STAMP_MARK" "$S_NAME" >"$STAMP.new" && mv "$STAMP.new" "$STAMP" || {
+        fail "the stamp of step $S_NAME cannot be written: is the disk full?"
+        S_OUTCOME=failed
+      }
+    fi
+  else
+    S_OUTCOME=failed
+  fi
+  clock
+  cpu_clock
+  rx_clock
+  disk_clock
+  S_WALL=$((NOW - S_START)) S_CPU=$((CPU - st_cpu)) S_RX=$((RX - st_rx)) S_DISK=$(((DISK - st_disk) * 1024))
+  seconds $S_WALL
+  case $S_OUTCOME in
+  ran) say "step $S_NAME done in $SECONDS_TEXT s" ;;
+  *)
+    [ $S_EXIT -ne 124 ] || say "step $S_NAME was stopped after its timeout of $S_TIMEOUT s"
+    fail "step $S_NAME failed with exit status $S_EXIT after $SECONDS_TEXT s; its last lines:"
+    tail -n 5 "$TMP/output" | while IFS= read -r st_line; do say "  $st_line"; done
+    ERROR="step $S_NAME failed with exit status $S_EXIT"
+    ;;
+  esac
+  event "step-end $S_NAME $S_OUTCOME $SECONDS_TEXT"
+}
+
+event() {
+  [ -z "$EVENTS" ] || printf '%s\n' "$1" >>"$EVENTS"
+}
+
+# ---------------------------------------------------------------------------------------------------------------- report
+
+# Printable ASCII of standard input as the inside of a JSON string.
+json_text() {
+  tr -cd '\011\012\040-\176' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/\\t/g' -e 's/$/\\n/' | tr -d '\n'
+}
+
+step_json() {
+  seconds $S_START
+  sj_start=$SECONDS_TEXT
+  seconds $S_WALL
+  sj_wall=$SECONDS_TEXT
+  seconds $S_CPU
+  printf '%s{"name":"%s","digest":"%s","when":"%s","outcome":"%s","baked":%s,"startUptime":%s,"wall":%s,"cpu":%s,"rxBytes":%s,"diskBytes":%s,"exit":%s,"attempts":%s' \
+    "$JSON_COMMA" "$S_NAME" "$S_DIGEST" "$S_WHEN" "$S_OUTCOME" "$S_BAKED" "$sj_start" "$sj_wall" "$SECONDS_TEXT" "$S_RX" "$S_DISK" "$S_EXIT" "$S_TRIES"
+  if [ "$S_OUTCOME" = failed ]; then
+    printf ',"output":"'
+    tail -c 2000 "$TMP/output" | json_text
+    printf '"'
+  fi
+  printf '}'
+}
+
+# One name=value of os-release, in OS_VALUE, safe inside JSON.
+os_release() {
+  OS_VALUE=
+  [ -r /etc/os-release ] || return 0
+  while IFS='=' read -r or_name or_value; do
+    [ "$or_name" = "$1" ] || continue
+    or_value=${or_value#\"}
+    OS_VALUE=${or_value%\"}
+  done </etc/os-release
+  is_name "$OS_VALUE" || OS_VALUE=unknown
+}
+
+find_host() {
+  read -r HOSTNAME </proc/sys/kernel/hostname
+  is_name "$HOSTNAME" || HOSTNAME=unnamed
+  fh_machine=
+  [ ! -r "$ETC/machine-id" ] || read -r fh_machine <"$ETC/machine-id"
+  digest_of_text "$fh_machine"
+  MACHINE_DIGEST=$DIGEST
+  HOST=$HOSTNAME-${DIGEST%"${DIGEST#????????}"}
+}
+
+write_report() {
+  find_host
+  wr_date=$(date -u '+%Y-%m-%d %s')
+  wr_epoch=${wr_date#* } wr_date=${wr_date% *}
+  wr_run=$RUN_ID
+  os_release ID
+  wr_os=$OS_VALUE
+  os_release VERSION_ID
+  read -r wr_kernel </proc/sys/kernel/osrelease
+  is_name "$wr_kernel" || wr_kernel=unknown
+  wr_cpus=0
+  while read -r wr_word _; do [ "$wr_word" != processor ] || wr_cpus=$((wr_cpus + 1)); done </proc/cpuinfo
+  [ $wr_cpus -gt 0 ] || wr_cpus=1
+  wr_memory=0
+  while read -r wr_word wr_value _; do [ "$wr_word" != MemTotal: ] || wr_memory=$wr_value; done </proc/meminfo
+  set +f
+  wr_keys=$(cat "$ETC"/ssh/ssh_host_*_key.pub 2>/dev/null)
+  set -f
+  wr_keys_digest=
+  if [ -n "$wr_keys" ]; then
+    digest_of_text "$wr_keys"
+    wr_keys_digest=$DIGEST
+  fi
+  digest_of_text "$HOSTNAME"
+  wr_outcome=ok
+  [ -z "$ERROR" ] && [ "$FAILED" -eq 0 ] || wr_outcome=failed
+  clock
+  wr_started=$((wr_epoch - (NOW - START) / 100))
+  {
+    printf '{"v":1,"run":"%s","host":"%s","hostname":"%s","instance":"%s","recipe":"%s","channel":"%s","serial":%s,"bundle":"%s","agentVersion":"%s","image":"%s"' \
+      "$wr_run" "$HOST" "$HOSTNAME" "$INSTANCE" "$RECIPE" "$CHANNEL" "${C_SERIAL:-0}" "${BUNDLE:-}" "$VERSION" "$IMAGE"
+    printf ',"trigger":"%s","purpose":"%s","first":%s,"cold":%s' "$TRIGGER" "$PURPOSE" "$FIRST" "$COLD"
+    seconds $START
+    wr_start=$SECONDS_TEXT
+    seconds "$READY"
+    wr_ready=$SECONDS_TEXT
+    seconds "$FETCHED"
+    printf ',"startedAt":%s,"startUptime":%s,"readyUptime":%s,"fetchSeconds":%s,"outcome":"%s","error":"%s"' \
+      "$wr_started" "$wr_start" "$wr_ready" "$SECONDS_TEXT" "$wr_outcome" "$(printf '%s' "$ERROR" | tr '\n' ' ' | json_text | sed 's/\\n$//')"
+    printf ',"os":{"id":"%s","version":"%s","arch":"%s","kernel":"%s"},"cpus":%s,"memoryKiB":%s' "$wr_os" "$OS_VALUE" "$(uname -m)" "$wr_kernel" "$wr_cpus" "$wr_memory"
+    printf ',"tools":{"fetch":"%s","verify":"%s","lock":"%s"}' "$FETCH" "$VERIFY" "$LOCK"
+    printf ',"identity":{"machineId":"%s","sshHostKeys":"%s","hostname":"%s"},"steps":[' "$MACHINE_DIGEST" "$wr_keys_digest" "$DIGEST"
+    cat "$TMP/steps"
+    printf ']}\n'
+  } >"$TMP/report"
+  cp "$TMP/report" "$STATE/report.json"
+  {
+    printf 'recipe %s\nchannel %s\nserial %s\nbundle %s\nimage %s\nrun %s\nfinished %s\noutcome %s %s\n' \
+      "$RECIPE" "$CHANNEL" "${C_SERIAL:-0}" "${BUNDLE:-none}" "${IMAGE:-none}" "$RUN_ID" "$wr_epoch" "$wr_outcome" "$ERROR"
+    cat "$TMP/status"
+  } >"$STATE/status.new" && chmod 644 "$STATE/status.new" && mv "$STATE/status.new" "$STATE/status"
+  if [ "$TRIGGER" = bake ]; then
+    event "report $(cat "$TMP/report")"
+    return 0
+  fi
+  request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$wr_run.json" "$TMP/answer" "$TMP/report" '' 65536
+  case $CODE in
+  2??) say "report $wr_run sent" ;;
+  *) say "the report could not be sent (HTTP $CODE); it is kept in $STATE/report.json" ;;
+  esac
+}
+
+# --------------------------------------------------------------------------------------------------------------- converge
+
+prepare() {
+  for pr_dir in "$RUN" "$RUN/stamps" "$STATE" "$STATE/stamps" "$STATE/log"; do
+    [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || {
+      fail "the folder $pr_dir cannot be made"
+      return 1
+    }
+  done
+  chmod 711 "$STATE" 2>/dev/null
+  find_tools
+}
+
+find_instance() {
+  INSTANCE=
+  if [ -r "${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}" ]; then
+    read -r INSTANCE <"${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}"
+  fi
+  is_name "$INSTANCE" || INSTANCE=unknown
+  COLD=false
+  [ -d "$STATE/instances/$INSTANCE" ] || COLD=true
+  mkdir -p "$STATE/instances/$INSTANCE"
+  FIRST=true
+  [ ! -e "$RUN/converged" ] || FIRST=false
+  IMAGE=
+  [ ! -r "$STATE/image" ] || read -r IMAGE <"$STATE/image"
+}
+
+# True where the index names a step that must run now.
+anything_due() {
+  while IFS=' ' read -r ad_kind _ _ ad_digest ad_when _; do
+    [ "$ad_kind" = step ] || continue
+    stamp_of "$ad_when" "$ad_digest"
+    [ -n "$STAMP" ] && [ -e "$STAMP" ] || return 0
+  done <"$STATE/bundles/$BUNDLE/index"
+  return 1
+}
+
+converge() {
+  clock
+  START=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 EVENTS=${EVENTS:-}
+  BUNDLE='' C_SERIAL='' RUN_ID=
+  case $TRIGGER in boot) TRIES=6 ;; bake) PHASE=bake STAMP_MARK=baked ;; esac
+  prepare || return 1
+  read_conf || return 2
+  case $TRIGGER in cron) cv_wait=0 ;; *) cv_wait=3600 ;; esac
+  take_lock $cv_wait || return 75
+  trap release EXIT
+  trap 'exit 130' INT TERM
+  # The second starter of a boot (unit in a baked image, runcmd) finds the work done.
+  if [ "$TRIGGER" = boot ] && [ -e "$RUN/converged" ]; then return 0; fi
+  TMP=$STATE/tmp.$$
+  set +f
+  rm -rf "$STATE"/tmp.*
+  set -f
+  mkdir "$TMP" || {
+    fail "$STATE cannot be written: is the disk full or read-only?"
+    return 1
+  }
+  find_instance
+  read -r RUN_ID </proc/sys/kernel/random/uuid
+  : >"$TMP/steps"
+  : >"$TMP/status"
+  READY=$START
+  if timeout -k 1 1 true 2>/dev/null; then TIMEOUT='timeout -k 10'; else TIMEOUT=timeout; fi
+  if pull_channel && pull_bundle && keep_channel; then
+    :
+  else
+    # Unreachable or unbelievable: what was verified earlier still holds, so boot steps and unfinished work go on.
+    cv_error=$ERROR
+    if [ "$TRIGGER" = bake ] || [ ! -r "$STATE/channel" ] || ! read_channel "$STATE/channel" || ! not_expired || [ ! -r "$STATE/bundles/$BUNDLE/index" ]; then
+      ERROR=$cv_error
+      clock
+      READY=$NOW
+      say "failed recipe=$RECIPE: $ERROR"
+      write_report
+      return 1
+    fi
+    ERROR=$cv_error
+    say "going on with the last good bundle, serial $C_SERIAL"
+  fi
+  clock
+  FETCHED=$((NOW - START))
+  if [ "$UNCHANGED" = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
+  run_steps
+  seconds "$READY"
+  if [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]; then
+    : >"$RUN/converged"
+    say "ready recipe=$RECIPE run=$RUN_ID serial=$C_SERIAL ran=$RAN stamped=$STAMPED uptime=$SECONDS_TEXT"
+  else
+    say "failed recipe=$RECIPE run=$RUN_ID ran=$RAN stamped=$STAMPED failed=$FAILED uptime=$SECONDS_TEXT: $ERROR"
+  fi
+  write_report
+  [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]
+}
+
+# -------------------------------------------------------------------------------------------------------------- schedule
+
+# At boot by a unit, so that `boot` steps run without waiting for cron; in a baked image it starts the converge before
+# cloud-init's last stage does. Later by cron, else by a timer. The minute depends on the host, so a fleet spreads.
+install_schedule() {
+  find_host
+  is_minutes=$EVERY
+  [ "$is_minutes" -ge 1 ] && [ "$is_minutes" -le 60 ] || is_minutes=60
+  is_offset=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_minutes))
+  umask 022
+  if [ -d "$ETC/systemd/system" ]; then
+    replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
+Description=parbake: converge at boot
+Wants=network-online.target
+After=network-online.target cloud-config.service
+ConditionPathExists=/etc/parbake/agent.conf
+
+[Service]
+ExecStart=$SELF run --trigger boot
+
+[Install]
+WantedBy=multi-user.target"
+    mkdir -p "$ETC/systemd/system/multi-user.target.wants"
+    [ -e "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service" ] ||
+      ln -s ../parbake-boot.service "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
+  fi
+  if [ -d "$ETC/cron.d" ]; then
+    replace "$ETC/cron.d/parbake" "# parbake converges every $is_minutes minutes; the offset spreads the fleet
+$is_offset-59/$is_minutes * * * * root test -x $SELF && $SELF run --trigger cron"
+  elif [ -d "$ETC/systemd/system" ]; then
+    replace "$ETC/systemd/system/parbake.service" "[Unit]
+Description=parbake: converge
+
+[Service]
+Type=oneshot
+ExecStart=$SELF run --trigger cron"
+    replace "$ETC/systemd/system/parbake.timer" "[Unit]
+Description=parbake: converge every $is_minutes minutes
+
+[Timer]
+OnCalendar=*:$is_offset/$is_minutes
+Persistent=true
+
+[Install]
+WantedBy=timers.target"
+    systemctl daemon-reload && systemctl enable --now parbake.timer
+  else
+    say 'neither cron nor systemd is here: nothing will converge later'
+  fi
+  umask 077
+}
+
+# Writes a file only where it differs.
+replace() { # FILE TEXT
+  rp_old=
+  [ ! -r "$1" ] || rp_old=$(cat "$1")
+  [ "$rp_old" = "$2" ] || { printf '%s\n' "$2" >"$1.parbake-new" && mv "$1.parbake-new" "$1"; }
+}
+
+uninstall() {
+  rm -f "$ETC/cron.d/parbake" "$ETC/systemd/system/parbake-boot.service" \
+    "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
+  if [ -e "$ETC/systemd/system/parbake.timer" ]; then
+    systemctl disable --now parbake.timer
+    rm -f "$ETC/systemd/system/parbake.timer" "$ETC/systemd/system/parbake.service"
+  fi
+  rm -rf "$STATE" "$RUN" "${CONF%/*}"
+  rm -f "$LOGFILE" "$SELF"
+  say 'removed; what the steps did is left as it is'
+}
+
+status() {
+  cat "$STATE/status" 2>/dev/null || {
+    echo 'no converge has finished on this host yet'
+    return 1
+  }
+}
+
+usage() {
+  echo 'usage: parbake-agent boot | run [--trigger cron|manual] | status | uninstall | version' >&2
+  return 2
+}
+
+main() {
+  m_command=${1:-}
+  [ $# -eq 0 ] || shift
+  BAKE_STEPS='' EVENTS=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+    --trigger) TRIGGER=${2:-} ;;
+    --steps) BAKE_STEPS=${2:-} ;;
+    --events) EVENTS=${2:-} ;;
+    *) set -- ;;
+    esac
+    if [ $# -lt 2 ]; then
+      usage
+      return
+    fi
+    shift 2
+  done
+  case $TRIGGER in boot | cron | manual) ;; *) m_command= ;; esac
+  case $m_command in
+  boot)
+    TRIGGER=boot
+    prepare && read_conf && install_schedule
+    converge
+    ;;
+  run) converge ;;
+  bake)
+    TRIGGER=bake
+    converge
+    ;;
+  status) status ;;
+  uninstall) uninstall ;;
+  version) echo "$VERSION" ;;
+  *) usage ;;
+  esac
+}
+
+main "$@"
+exit $?
