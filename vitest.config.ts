@@ -7,7 +7,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/vm/**'],
+          exclude: ['**/*.vm.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -15,7 +15,7 @@ export default defineConfig({
       {
         test: {
           name: 'vm',
-          include: ['test/vm/**/*.vm.test.ts'],
+          include: ['test/**/*.vm.test.ts'],
           // Two guests at a time would starve each other without KVM.
           fileParallelism: false,
           testTimeout: 20 * 60_000,
