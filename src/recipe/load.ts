@@ -1,0 +1,124 @@
+import { basename } from 'node:path'
+import { exitCodes, UserError, type Problem } from '../errors.ts'
+import type { Sha256 } from '../util/sha256.ts'
+import { namePattern, nameRule } from '../util/name.ts'
+import { problemsOf, sortProblems } from '../util/schema-problems.ts'
+import { stepDigest } from './digest.ts'
+import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
+import type { Recipe, Step } from './model.ts'
+import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
+import { resolveParams } from './params.ts'
+import { renderStep, type RenderResult } from './render.ts'
+import { recipeSchema } from './schema.ts'
+
+export interface LoadRecipeOptions {
+  /** Parameters by name, as given on a command line. */
+  readonly params?: Readonly<Record<string, string>>
+}
+
+/** What `parbake check` wants to know: either no problem and a recipe, or all problems, sorted by position. */
+export type Inspection =
+  | { readonly ok: true; readonly recipe: Recipe }
+  | { readonly ok: false; readonly file: string; readonly problems: readonly Problem[] }
+
+const defaultTimeoutSeconds = 900
+const defaultEveryMinutes = 15
+
+/**
+ * Reads, checks and renders a recipe. Throws one UserError (exit code 2) that carries all problems, sorted by position.
+ */
+export async function loadRecipe(folderOrFile: string, options: LoadRecipeOptions = {}): Promise<Recipe> {
+  const result = await inspectRecipe(folderOrFile, options)
+  if (result.ok) return result.recipe
+  const { problems, file } = result
+  throw new UserError(`${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`, {
+    problems,
+    exitCode: exitCodes.usage,
+    code: 'recipe-invalid',
+  })
+}
+
+/** Like `loadRecipe`, but hands back the problems. Throws only where there is no recipe, or for bad `params`. */
+export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOptions = {}): Promise<Inspection> {
+  let source: RecipeSource
+  try {
+    source = await openRecipe(folderOrFile)
+  } catch (error) {
+    if (!(error instanceof UserError) || error.location === undefined) throw error
+    const { message, location, hint } = error
+    return {
+      ok: false,
+      file: location.file,
+      problems: [{ message, location, ...(hint === undefined ? {} : { hint }) }],
+    }
+  }
+  const { document, folder } = source
+  const value = asMapping(document.value)
+  const problems: Problem[] = [...problemsOf(recipeSchema, document), ...nameProblems(source)]
+  const params = resolveParams(value['params'], options.params ?? {}, document, problems)
+  const rawSteps = Array.isArray(value['steps']) ? (value['steps'] as unknown[]) : []
+  const { order, problems: orderProblems } = resolveOrder(orderNodes(rawSteps), document)
+  problems.push(...orderProblems)
+  const rendered: (RenderResult | undefined)[] = []
+  for (const [index, raw] of rawSteps.entries()) {
+    rendered.push(await renderStep({ folder, document, params, problems }, raw, index))
+  }
+  const parsed = recipeSchema.safeParse(document.value)
+  if (problems.length > 0 || !parsed.success) {
+    return { ok: false, file: document.file, problems: sortProblems(problems) }
+  }
+  const { description, every } = parsed.data
+  const recipe: Recipe = {
+    name: String(recipeName(source)),
+    ...(description === undefined ? {} : { description }),
+    folder,
+    file: source.file,
+    params,
+    everyMinutes: every ?? defaultEveryMinutes,
+    steps: assemble(order, rendered),
+  }
+  return { ok: true, recipe }
+}
+
+/** A name in the file is checked by the schema; the folder's name only matters where there is none. */
+function nameProblems(source: RecipeSource): Problem[] {
+  const own = asMapping(source.document.value)['name']
+  const folderName = basename(source.folder)
+  if (own !== undefined || namePattern.test(folderName)) return []
+  return [
+    {
+      message: `the folder's name '${folderName}' cannot be the recipe's name: it ${nameRule}`,
+      location: source.document.locate([]),
+      hint: 'give the recipe a name of its own with the key name',
+    },
+  ]
+}
+
+/** Steps in execution order; each digest needs those before it. */
+function assemble(order: readonly OrderedNode[], rendered: readonly (RenderResult | undefined)[]): Step[] {
+  const digests = new Map<string, Sha256>()
+  return order.map((node) => {
+    const result = rendered[node.index]
+    if (result === undefined) throw new Error(`step '${node.name}' was neither rendered nor reported`)
+    const { type, spec } = result
+    const needs = node.needs.map((need) => digests.get(need)).filter((digest) => digest !== undefined)
+    const digest = stepDigest({ type, rendered: result.rendered, needs })
+    digests.set(node.name, digest)
+    return {
+      name: spec.name,
+      ...(spec.description === undefined ? {} : { description: spec.description }),
+      type,
+      rendered: result.rendered,
+      needs: node.needs,
+      when: spec.when ?? 'change',
+      bake: spec.bake ?? 'auto',
+      timeoutSeconds: spec.timeout ?? defaultTimeoutSeconds,
+      retries: spec.retries ?? 0,
+      digest,
+    }
+  })
+}
+
+function asMapping(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}

@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import type { Problem, SourceLocation } from '../errors.ts'
+import type { CommonSpec } from '../steps/common.ts'
+import { fillTemplate, type TemplateProblem } from '../steps/handlebars.ts'
+import { findStepType } from '../steps/registry.ts'
+import type { RenderContext, ReportProblem } from '../steps/types.ts'
+import { compareCodeUnits } from '../util/canonical-json.ts'
+import { displayPath } from '../util/display-path.ts'
+import { suggestion } from '../util/nearest.ts'
+import { formatPath } from '../util/schema-problems.ts'
+import type { YamlDocument, YamlPath } from '../util/yaml.ts'
+import { readInput, readTextFile } from './files.ts'
+import type { ParamValue, RenderedFile, RenderedStep } from './model.ts'
+
+/** A step as it is rendered, and its keys as the schema made them. */
+export interface RenderResult {
+  readonly type: string
+  readonly spec: CommonSpec
+  readonly rendered: RenderedStep
+}
+
+export interface RenderInput {
+  readonly folder: string
+  readonly document: YamlDocument
+  readonly params: Readonly<Record<string, ParamValue>>
+  readonly problems: Problem[]
+}
+
+/**
+ * Renders the step at `index`. Everything that the schema does not see is reported here, whether or not the step fits the
+ * schema; undefined where it cannot be rendered.
+ */
+export async function renderStep(input: RenderInput, raw: unknown, index: number): Promise<RenderResult | undefined> {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return undefined
+  const fields = raw as Readonly<Record<string, unknown>>
+  const type = findStepType(fields['type'])
+  if (type === undefined) return undefined
+  const context = renderContext(input, index)
+  checkCommon(fields, context.report)
+  await type.check(fields, context)
+  const env = await renderEnv(fields['env'], context)
+  const inputs = await readInputs(input.folder, fields['inputs'], context.report)
+  const parts = await type.render(raw, context)
+  const parsed = type.schema.safeParse(raw)
+  if (parts === undefined || !parsed.success) return undefined
+  const files = [...inputs, ...parts.files].toSorted((a, b) => compareCodeUnits(a.path, b.path))
+  // Every type's schema is made of the common shape.
+  return { type: type.name, spec: parsed.data as CommonSpec, rendered: { script: parts.script, env, files } }
+}
+
+function renderContext({ folder, document, params, problems }: RenderInput, index: number): RenderContext {
+  const base: YamlPath = ['steps', index]
+  const add = (message: string, location: SourceLocation, hint: string | undefined) =>
+    problems.push({ message, location, ...(hint === undefined ? {} : { hint }) })
+  const report: ReportProblem = (path, message, hint) => {
+    const full = [...base, ...path]
+    add(`${formatPath(full)} ${message}`, document.locate(full), hint)
+  }
+  const places = async (path: YamlPath, file: string | undefined) => {
+    if (file === undefined) {
+      return (line: number, column: number) => document.locateInText([...base, ...path], line, column)
+    }
+    const text = await readTextFile(folder, file)
+    const lines = text.ok ? text.value.split('\n') : []
+    const shown = displayPath(join(folder, file))
+    return (line: number, column: number) => ({ file: shown, line, column, sourceLine: lines[line - 1] ?? '' })
+  }
+  return {
+    params,
+    report,
+    readText: async (path, relative) => {
+      const found = await readTextFile(folder, relative)
+      if (found.ok) return found.value
+      report(path, found.message, found.hint)
+      return undefined
+    },
+    fill: async (text, path, file) => {
+      const result = await fillTemplate(text, params)
+      if (result.ok) return result.text
+      const locate = await places(path, file)
+      for (const problem of result.problems) {
+        add(problem.message, locate(problem.line, problem.column ?? 1), hintOf(problem, Object.keys(params)))
+      }
+      return undefined
+    },
+  }
+}
+
+function hintOf(problem: TemplateProblem, names: readonly string[]): string | undefined {
+  if (problem.unknown === undefined) return undefined
+  return suggestion(problem.unknown, names) ?? `declare it under params in recipe.yaml`
+}
+
+function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportProblem): void {
+  const { when, bake } = fields as { readonly when?: unknown; readonly bake?: unknown }
+  if (bake === 'always' && (when === 'instance' || when === 'boot' || when === 'always')) {
+    report(['bake'], `cannot be always for a step with when: ${when}`, 'only steps with when: change can be baked')
+  }
+}
+
+async function renderEnv(raw: unknown, context: RenderContext): Promise<Record<string, string>> {
+  const env: Record<string, string> = {}
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return env
+  for (const [name, value] of Object.entries(raw as Record<string, unknown>)) {
+    const path = ['env', name]
+    if (name.startsWith('PARBAKE_')) {
+      context.report(path, 'uses a name that the agent sets itself: names must not begin with PARBAKE_')
+    }
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') continue
+    const text = await context.fill(String(value), path)
+    if (text !== undefined && /[\n\r\0]/.test(text)) {
+      context.report(path, 'must be one line', 'put longer texts into a file under inputs')
+    }
+    if (text !== undefined) env[name] = text
+  }
+  return env
+}
+
+async function readInputs(folder: string, raw: unknown, report: ReportProblem): Promise<readonly RenderedFile[]> {
+  const files = new Map<string, RenderedFile>()
+  for (const [index, path] of (Array.isArray(raw) ? (raw as unknown[]) : []).entries()) {
+    if (typeof path !== 'string') continue
+    const found = await readInput(folder, path)
+    if (!found.ok) {
+      report(['inputs', index], found.message, found.hint)
+      continue
+    }
+    for (const file of found.value) {
+      if (file.path === '.parbake' || file.path.startsWith('.parbake/')) {
+        report(['inputs', index], `holds '${file.path}': the name .parbake is taken by parbake itself`)
+      }
+      files.set(file.path, file)
+    }
+  }
+  return [...files.values()]
+}

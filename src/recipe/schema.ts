@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { stepTypes } from '../steps/registry.ts'
+import { parseDuration } from '../util/duration.ts'
+import { namePattern, nameRule } from '../util/name.ts'
+
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' })
+
+const param = z
+  .union(
+    [
+      scalar,
+      z.strictObject({
+        default: scalar.meta({ description: 'Value where none is given on the command line.' }),
+        type: z
+          .enum(['string', 'number', 'boolean'])
+          .optional()
+          .meta({ description: 'Type of the value. Default: that of the default.' }),
+        description: z.string().optional().meta({ description: 'What the parameter is for, for people.' }),
+      }),
+    ],
+    { error: 'must be a text, a number, true, false, or a mapping with default, type and description' },
+  )
+  .meta({ description: 'Default value, or a mapping with default, type and description.' })
+
+const every = z
+  .union([z.number(), z.string()], { error: 'must be minutes or a text like "15m"' })
+  .transform((value, context) => {
+    const seconds = parseDuration(value, 'm')
+    const minutes = seconds === undefined ? undefined : seconds / 60
+    if (minutes !== undefined && Number.isInteger(minutes) && minutes >= 1 && minutes <= 1440) return minutes
+    context.addIssue({
+      code: 'custom',
+      message: 'must be whole minutes or a text like "15m", from 1 minute to 24 hours',
+    })
+    return z.NEVER
+  })
+
+/** recipe.yaml as a user writes it. */
+export const recipeSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(namePattern, nameRule)
+      .optional()
+      .meta({ description: 'Name of the recipe: a-z, 0-9 and -. Default: the name of its folder.' }),
+    description: z.string().optional().meta({ description: 'What the recipe makes of a host, for people.' }),
+    params: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no parameter name (letters, digits and _)'), param)
+      .optional()
+      .meta({ description: 'Parameters, used as {{name}} in templates and in values of env.' }),
+    every: every
+      .optional()
+      .meta({ description: 'Time between two converges by cron: minutes or a text like "15m". Default 15.' }),
+    steps: z
+      .array(z.discriminatedUnion('type', [stepTypes[0].schema, ...stepTypes.slice(1).map((type) => type.schema)]))
+      .min(1)
+      .meta({ description: 'What is done on the host; order and needs decide what waits for what.' }),
+  })
+  .meta({ title: 'parbake recipe', description: 'recipe.yaml: how a host is provisioned, step by step.' })
+
+/** The schema of recipe.yaml for editors, draft-07. */
+export function recipeJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(recipeSchema, { io: 'input', target: 'draft-07' }) }
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod'
+import { parseDuration } from '../util/duration.ts'
+import { namePattern, nameRule } from '../util/name.ts'
+
+const duration = z
+  .union([z.number(), z.string()], { error: 'must be seconds or a text like "10m"' })
+  .transform((value, context) => {
+    const seconds = parseDuration(value, 's')
+    if (seconds !== undefined && Number.isInteger(seconds) && seconds >= 1 && seconds <= 86_400) return seconds
+    context.addIssue({
+      code: 'custom',
+      message: 'must be whole seconds or a text like "10m", from 1 second to 24 hours',
+    })
+    return z.NEVER
+  })
+
+/** Keys that every step takes, whatever its type. */
+export const commonShape = {
+  name: z
+    .string()
+    .regex(namePattern, nameRule)
+    .meta({ description: 'Name of the step, unique in the recipe: a-z, 0-9 and -.' }),
+  description: z.string().optional().meta({ description: 'What the step is for, for people.' }),
+  needs: z
+    .array(z.string())
+    .optional()
+    .meta({ description: 'Names of the steps that must run before. Absent: all earlier steps. []: none.' }),
+  when: z.enum(['change', 'instance', 'boot', 'always']).optional().meta({
+    description:
+      'change (default): whenever the step has changed; instance: once per instance; boot: at every boot; always: at every converge.',
+  }),
+  bake: z
+    .enum(['auto', 'always', 'never'])
+    .optional()
+    .meta({ description: 'auto (default): baked where measurements say so; always; never.' }),
+  inputs: z
+    .array(z.string())
+    .optional()
+    .meta({ description: 'Files and folders of the recipe folder that the step finds in its working directory.' }),
+  env: z
+    .record(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of an environment variable (letters, digits and _)'),
+      z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+    )
+    .optional()
+    .meta({ description: 'Environment variables of the step. Values may use {{param}}.' }),
+  timeout: duration
+    .optional()
+    .meta({ description: 'Longest time for one attempt: seconds or a text like "10m". Default 15m.' }),
+  retries: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .optional()
+    .meta({ description: 'Further tries after the first failure, 0 to 10. Default 0.' }),
+}
+
+const commonSchema = z.strictObject(commonShape)
+
+export type CommonSpec = z.infer<typeof commonSchema>

@@ -1,0 +1,76 @@
+import type { z } from 'zod'
+import type { ParamValue, RenderedFile } from '../recipe/model.ts'
+import type { YamlPath } from '../util/yaml.ts'
+
+/** Reports a finding; `path` is relative to the step's mapping in recipe.yaml. */
+export type ReportProblem = (path: YamlPath, message: string, hint?: string) => void
+
+/** What a step type may use while it renders. Whatever is wrong is reported, never thrown. */
+export interface RenderContext {
+  readonly params: Readonly<Record<string, ParamValue>>
+  readonly report: ReportProblem
+  /** A UTF-8 text file of the recipe folder, named by the value at `path`; undefined where a problem was reported. */
+  readText(path: YamlPath, relative: string): Promise<string | undefined>
+  /**
+   * The text with its `{{params}}` filled in; undefined where a problem was reported. `path` is where the text stands in
+   * recipe.yaml, or where its file is named when `file` is given.
+   */
+  fill(text: string, path: YamlPath, file?: string): Promise<string | undefined>
+}
+
+/** What a type adds to a step; environment and inputs are the same for all types. */
+export interface RenderedParts {
+  /** Executable text, shebang first. */
+  readonly script: string
+  /** Files beside the step's inputs. */
+  readonly files: readonly RenderedFile[]
+}
+
+/** A step type, erased of its own spec: what the registry holds. */
+export interface StepType {
+  /** The value of `type` in recipe.yaml, and part of every digest. */
+  readonly name: string
+  /** One line for help and documentation. */
+  readonly summary: string
+  readonly schema: z.ZodObject
+  /**
+   * Reports what the schema does not see: rules between keys, missing files, unknown parameters. Gets the mapping as the
+   * user wrote it, whether or not it fits the schema, so that all problems are found at once.
+   */
+  check(raw: Readonly<Record<string, unknown>>, context: RenderContext): Promise<void>
+  /** Undefined where the mapping does not fit the schema or a problem was reported; reports nothing that `check` does not. */
+  render(raw: unknown, context: RenderContext): Promise<RenderedParts | undefined>
+}
+
+/** Makes a StepType of a typed definition. */
+export function defineStepType<Schema extends z.ZodObject>(definition: {
+  readonly name: string
+  readonly summary: string
+  readonly schema: Schema
+  readonly check?: StepType['check']
+  readonly render: (spec: z.infer<Schema>, context: RenderContext) => Promise<RenderedParts | undefined>
+}): StepType {
+  const { name, summary, schema, check = async () => {}, render } = definition
+  return {
+    name,
+    summary,
+    schema,
+    check,
+    render: async (raw, context) => {
+      const parsed = schema.safeParse(raw)
+      return parsed.success ? render(parsed.data, context) : undefined
+    },
+  }
+}
+
+/** Reports unless exactly one of the keys is there. */
+export function checkOneOf(
+  raw: Readonly<Record<string, unknown>>,
+  keys: readonly [string, string],
+  report: ReportProblem,
+): void {
+  const given = keys.filter((key) => raw[key] !== undefined)
+  const [first, second] = keys
+  if (given.length === 0) report([], `must have '${first}' or '${second}'`)
+  if (given.length === 2) report([second], `cannot stand beside '${first}'`, `remove '${first}' or '${second}'`)
+}
