@@ -115,7 +115,7 @@ function shellScripts() {
     .filter((folder) => existsSync(folder))
     .flatMap((folder) => readdirSync(folder, { recursive: true }).map((name) => join(folder, name)))
     .filter((path) => path.endsWith('.sh'))
-  return ['.ci/setup', '.ci/run', ...found.sort()]
+  return ['.ci/setup', '.ci/run', ...found]
 }
 
 const code = ['src', 'test', 'bench', '.ci', 'vitest.config.ts'].filter((path) => existsSync(path))
