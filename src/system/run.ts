@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly timeoutMs?: number
   /** Called for every line of stdout and stderr as it comes. */
   readonly onLine?: (line: string) => void
+  /** Called for stdout as it comes, cut anywhere: for progress that ends in carriage returns. */
+  readonly onText?: (text: string) => void
   /** What the command is for, as in "needed to build a base": used in errors. */
   readonly purpose?: string
   /** Return non-zero exits instead of throwing. */
@@ -43,6 +45,10 @@ export async function run(command: string, args: readonly string[], options: Run
   if (options.onLine !== undefined) {
     const { onLine } = options
     void follow(child.iterable({ from: 'all' }), onLine)
+  }
+  if (options.onText !== undefined) {
+    const { onText } = options
+    child.stdout?.on('data', (chunk: Buffer) => onText(chunk.toString()))
   }
   const result = await child
   if (options.signal?.aborted === true) throw new InterruptedError()
@@ -92,5 +98,10 @@ async function follow(lines: AsyncIterable<unknown>, onLine: (line: string) => v
 /** The last `count` lines of a text, indented by two. */
 export function lastLines(text: string, count: number): string {
   const lines = text.trimEnd().split('\n')
-  return lines[0] === '' && lines.length === 1 ? '' : lines.slice(-count).map((line) => `  ${line}`).join('\n')
+  return lines[0] === '' && lines.length === 1
+    ? ''
+    : lines
+        .slice(-count)
+        .map((line) => `  ${line}`)
+        .join('\n')
 }

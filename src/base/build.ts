@@ -1,0 +1,178 @@
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Context } from '../context.ts'
+import { convertToQcow2, imageInfo } from '../image/qemu-img.ts'
+import { phase } from '../report/events.ts'
+import { formatBytes } from '../report/reporters.ts'
+import { lockFile } from '../system/file-lock.ts'
+import { run } from '../system/run.ts'
+import { tempDir } from '../system/temp.ts'
+import { needTool, probeTool, toolSpecs } from '../system/tools.ts'
+import { canonicalJson, type Json } from '../util/canonical-json.ts'
+import { sha256, sha256File, type Sha256 } from '../util/sha256.ts'
+import { aptSources, archiveDate } from './archive-date.ts'
+import { basesDir, readBase, readPointer, storeBase, sweepWork, workPrefix } from './cache.ts'
+import type { BaseDefinition } from './definition.ts'
+import { resolveDefinition, type Mirrors } from './definitions/index.ts'
+import { installGrub, needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
+import type { Base } from './model.ts'
+
+export interface BuildBaseOptions extends Mirrors {
+  /** Build even if there is a base from the same definition: its packages may be older than the archive's. */
+  readonly force?: boolean
+}
+
+/** Raised when this file builds another disk from the same definition. */
+const builderVersion = 1
+
+/**
+ * Builds a base from distribution packages, or returns the one in the cache that was built from the same definition by
+ * the same tools. Needs no root where user namespaces work. Whatever interrupts it, the cache holds whole bases only.
+ */
+export async function buildBase(name: string, context: Context, options: BuildBaseOptions = {}): Promise<Base> {
+  const definition = resolveDefinition(name, options)
+  await needTool('mmdebstrap')
+  await needDiskTools()
+  const root = basesDir(context)
+  const digest = await definitionDigest(definition, context.signal)
+  await using _ = await lockFile(join(root, '.lock'), context.signal, () =>
+    context.reporter.emit({ type: 'note', text: `waiting for another build in ${root}` }),
+  )
+  const label = `base ${name}`
+  const cached = options.force === true ? undefined : await findBuilt(root, digest)
+  if (cached !== undefined) {
+    context.reporter.emit({ type: 'phase-start', phase: label })
+    context.reporter.emit({
+      type: 'phase-end',
+      phase: label,
+      seconds: 0,
+      cached: true,
+      detail: `built ${cached.builtAt}`,
+    })
+    return cached
+  }
+  await sweepWork(root)
+  // Without await the lock would be released now.
+  return await buildDisk(root, definition, digest, context)
+}
+
+async function findBuilt(root: string, definition: Sha256): Promise<Base | undefined> {
+  const digest = await readPointer(root, 'definitions', definition)
+  return digest === undefined ? undefined : readBase(root, digest)
+}
+
+/** Names what a build is made from, but for the state of the archive: definition, builder, tools with versions. */
+export async function definitionDigest(definition: BaseDefinition, signal?: AbortSignal): Promise<Sha256> {
+  const names = ['mmdebstrap', 'mke2fs', 'grub-mkimage', 'qemu-img']
+  const tools = await Promise.all(
+    toolSpecs.filter((spec) => names.includes(spec.name)).map((spec) => probeTool(spec, signal)),
+  )
+  const versions = Object.fromEntries(tools.map((tool) => [tool.name, tool.version ?? null]))
+  return sha256(canonicalJson({ v: builderVersion, definition: definition as unknown as Json, tools: versions }))
+}
+
+async function buildDisk(root: string, definition: BaseDefinition, digest: Sha256, context: Context): Promise<Base> {
+  const { reporter, signal } = context
+  const epoch = (await archiveDate(definition, signal)) ?? Math.floor(Date.now() / 1000)
+  await using work = await tempDir('base', await workFolder(root))
+  const output = join(work.path, 'output')
+  await mkdir(output)
+  const paths = { folder: work.path, tree: join(work.path, 'tree.tar'), disk: join(work.path, 'disk.raw') }
+
+  const packages = await phase(
+    reporter,
+    `install ${definition.distribution}`,
+    () => installPackages(paths, definition, epoch, context),
+    (count) => ({ detail: `${count} packages` }),
+  )
+  await phase(reporter, 'make a bootable disk', async () => {
+    await partitionDisk(paths.disk, definition, context)
+    await writeRootFileSystem(paths, definition, epoch, context)
+    await installGrub(work.path, paths.disk, context)
+    await rm(paths.tree)
+  })
+  const target = join(output, 'disk.qcow2')
+  await phase(
+    reporter,
+    'compress the disk',
+    () => compress(paths.disk, target, context),
+    (bytes) => ({ detail: formatBytes(bytes) }),
+  )
+  const info = await imageInfo(target, { signal })
+  // Without await the work folder would be removed before the disk has left it.
+  return await storeBase(root, output, {
+    v: 1,
+    name: definition.name,
+    digest: await sha256File(target, signal),
+    format: 'qcow2',
+    sizeBytes: (await stat(target)).size,
+    virtualSizeBytes: info.virtualSizeBytes,
+    distribution: definition.distribution,
+    builtAt: new Date().toISOString(),
+    packages,
+    definitionDigest: digest,
+  })
+}
+
+/** In the cache, for the rename at the end must not cross file systems. */
+async function workFolder(root: string): Promise<string> {
+  const folder = join(root, `${workPrefix}${process.pid}`)
+  await mkdir(folder, { recursive: true })
+  return folder
+}
+
+/** Runs mmdebstrap and returns how many packages it installed. */
+async function installPackages(
+  paths: { readonly folder: string; readonly tree: string },
+  definition: BaseDefinition,
+  epoch: number,
+  context: Context,
+): Promise<number> {
+  const sources = aptSources(definition)
+  const overlay = await writeOverlayTar(paths.folder, definition, `${sources.join('\n')}\n`, epoch, context)
+  const status = join(paths.folder, 'dpkg-status')
+  const asRoot = process.getuid?.() === 0
+  if (!asRoot) await chmod(paths.folder, 0o755)
+  const hooks = [
+    ...definition.prepare,
+    `tar-in ${overlay} /`,
+    ...definition.finish,
+    `download /var/lib/dpkg/status ${status}`,
+  ]
+  await run(
+    await needTool('mmdebstrap'),
+    [
+      ...[`--mode=${asRoot ? 'root' : 'unshare'}`, '--variant=minbase', '--format=tar'],
+      `--architectures=${definition.architecture}`,
+      `--include=${definition.packages.join(',')}`,
+      ...hooks.map((hook) => `--customize-hook=${hook}`),
+      ...[definition.suite, paths.tree, ...sources],
+    ],
+    {
+      purpose: 'build a base',
+      reporter: context.reporter,
+      signal: context.signal,
+      // As root in the work folder, so that a sweep finds what a kill leaves; a user namespace needs a public one.
+      env: { SOURCE_DATE_EPOCH: String(epoch), TMPDIR: asRoot ? paths.folder : tmpdir() },
+      onLine: (line) => context.reporter.emit({ type: 'console', source: 'mmdebstrap', line }),
+    },
+  )
+  return countInstalled(await readFile(status, 'utf8'))
+}
+
+/** Packages that a dpkg status file calls installed. */
+export function countInstalled(status: string): number {
+  return status.match(/^Status: install ok installed$/gm)?.length ?? 0
+}
+
+async function compress(source: string, target: string, context: Context): Promise<number> {
+  const { reporter, signal } = context
+  await convertToQcow2({
+    ...{ source, sourceFormat: 'raw', target, compress: 'zstd', reporter, signal },
+    onProgress: (share) =>
+      reporter.emit({ type: 'phase-progress', phase: 'compress the disk', detail: `${Math.round(share * 100)} %` }),
+  })
+  await rm(source)
+  return (await stat(target)).size
+}

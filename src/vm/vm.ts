@@ -1,0 +1,295 @@
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { InterruptedError, UserError } from '../errors.ts'
+import type { Reporter } from '../report/events.ts'
+import { lastLines } from '../system/run.ts'
+import { tempDir, type TempDir } from '../system/temp.ts'
+import { tcg, type Accelerator } from './accelerator.ts'
+import { LineLog, type LineMatch } from './line-log.ts'
+import { qemuArgs, type ExtraDisk, type Machine, type PortForward } from './qemu-args.ts'
+import { expectSocket, startQemu, type Exit, type ExpectedSocket, type QemuProcess } from './qemu-process.ts'
+import { QmpClient } from './qmp.ts'
+
+/** What is to run. Paths are absolute; all seconds are those of KVM and are multiplied by the accelerator's factor. */
+export interface VmOptions {
+  /** A qcow2 file that the guest writes to, normally an overlay. */
+  readonly disk: string
+  /** ISO image for cloud-init. */
+  readonly seed?: string
+  readonly extraDisks?: readonly ExtraDisk[]
+  readonly memoryMiB: number
+  readonly cpus: number
+  readonly accelerator: Accelerator
+  readonly forwards?: readonly PortForward[]
+  /** Add the virtio-serial port `parbake.0`. */
+  readonly channel?: boolean
+  /** File that gets all serial output. */
+  readonly consoleLog: string
+  /** Called for every line of the serial console, without CR and escape sequences. */
+  readonly onLine?: (line: string) => void
+  /** Called for every line that the guest writes to the channel. */
+  readonly onChannelLine?: (line: string) => void
+  readonly restrictNetwork?: boolean
+  readonly paused?: boolean
+  /** Continue from this internal snapshot of the disk instead of booting. */
+  readonly loadSnapshot?: string
+  readonly signal?: AbortSignal
+  /** The VM is killed after this time; then and later every wait throws. */
+  readonly timeoutSeconds: number
+  /** Gets the warning when KVM turns out not to work. */
+  readonly reporter?: Reporter
+}
+
+/** A running virtual machine. Disposing it always leaves no process and no socket. */
+export interface Vm extends AsyncDisposable {
+  readonly pid: number
+  /** performance.now() when QEMU was started: power-on. */
+  readonly startedAtMs: number
+  /** What it really runs with, after a fall-back to TCG. */
+  readonly accelerator: Accelerator
+  readonly qmp: QmpClient
+  /** Resolves when QEMU is gone, for whatever reason. */
+  readonly exited: Promise<Exit>
+  /**
+   * The first line of the serial console that matches, earlier ones included. Throws UserError with the end of the
+   * console after `seconds` or when the VM ends, InterruptedError when the signal fired.
+   */
+  waitForLine(pattern: RegExp, seconds: number): Promise<LineMatch>
+  /** The same for lines from the channel. */
+  waitForChannelLine(pattern: RegExp, seconds: number): Promise<LineMatch>
+  /** Writes a line to the guest's side of the channel. */
+  sendChannelLine(line: string): void
+  /** The last lines of the serial console. */
+  screenTail(count: number): readonly string[]
+  /** Presses the power button, then ends QEMU in order, then by force. True if the guest powered off by itself. */
+  powerOff(seconds?: number): Promise<boolean>
+  /** Ends QEMU at once and waits until it is gone. */
+  kill(): Promise<void>
+}
+
+/** Under KVM a guest that prints nothing for so long hangs, as it does under a KVM that cannot run Linux. */
+const silentSeconds = 12
+
+/** Starts QEMU. Resolves when its control socket answers (and, under KVM, the guest has printed something). */
+export async function startVm(options: VmOptions): Promise<Vm> {
+  options.signal?.throwIfAborted()
+  const vm = await RunningVm.launch(options, options.accelerator)
+  if (options.accelerator.name === 'tcg' || options.paused === true || options.loadSnapshot !== undefined) return vm
+  const obstacle = await vm.silence(silentSeconds)
+  if (obstacle === undefined) return vm
+  await vm.kill()
+  options.signal?.throwIfAborted()
+  options.reporter?.emit({
+    type: 'warning',
+    text: `KVM does not work here (${obstacle}); emulating instead, about ten times slower`,
+    hint: "set vm.accelerator to 'tcg' in parbake.yaml to skip the attempt",
+  })
+  return RunningVm.launch(options, tcg(`${obstacle} under KVM`))
+}
+
+interface Parts {
+  readonly options: VmOptions
+  readonly accelerator: Accelerator
+  readonly sockets: TempDir
+  readonly process: QemuProcess
+  readonly console: LineLog
+  readonly channelLog: LineLog
+}
+
+class RunningVm implements Vm {
+  readonly accelerator: Accelerator
+  readonly pid: number
+  readonly startedAtMs: number
+  readonly exited: Promise<Exit>
+  readonly #parts: Parts
+  readonly #timer: NodeJS.Timeout
+  readonly #onAbort: () => void
+  /** Why parbake itself ended the VM. */
+  #reason: Error | undefined
+  #qmp: QmpClient | undefined
+  #channel: Socket | undefined
+
+  private constructor(parts: Parts) {
+    const { options, accelerator, process } = parts
+    this.#parts = parts
+    this.accelerator = accelerator
+    this.pid = process.pid
+    this.startedAtMs = process.startedAtMs
+    const seconds = options.timeoutSeconds * accelerator.timeFactor
+    this.#timer = setTimeout(
+      () => this.#end(() => this.#failure(`the VM ran longer than ${seconds} s and was ended`, 'vm-timeout')),
+      seconds * 1000,
+    )
+    this.#onAbort = () => this.#end(() => new InterruptedError())
+    options.signal?.addEventListener('abort', this.#onAbort)
+    this.exited = this.#settle()
+  }
+
+  static async launch(options: VmOptions, accelerator: Accelerator): Promise<RunningVm> {
+    const sockets = await tempDir('vm')
+    const expected: ExpectedSocket[] = []
+    try {
+      const qmpSocket = await expectSocket(join(sockets.path, 'qmp'))
+      expected.push(qmpSocket)
+      const channelSocket = options.channel === true ? await expectSocket(join(sockets.path, 'channel')) : undefined
+      if (channelSocket !== undefined) expected.push(channelSocket)
+      const console = new LineLog(options.onLine)
+      const process = await startQemu({
+        args: qemuArgs(machineOf(options, accelerator, qmpSocket.path, channelSocket?.path)),
+        consoleLog: options.consoleLog,
+        onConsole: (chunk) => console.push(chunk),
+      })
+      const channelLog = new LineLog(options.onChannelLine)
+      const vm = new RunningVm({ options, accelerator, sockets, process, console, channelLog })
+      await vm.#connect(qmpSocket, channelSocket)
+      return vm
+    } catch (error) {
+      for (const socket of expected) socket.close()
+      await sockets[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async #connect(qmpSocket: ExpectedSocket, channelSocket: ExpectedSocket | undefined): Promise<void> {
+    // The signal may have fired while QEMU was being started.
+    if (this.#parts.options.signal?.aborted === true) this.#onAbort()
+    const gone = this.exited.then((exit) => {
+      throw this.#exitFailure(exit)
+    })
+    try {
+      if (channelSocket !== undefined) {
+        this.#channel = await Promise.race([channelSocket.connected, gone])
+        this.#channel.on('data', (chunk: Buffer) => this.#parts.channelLog.push(chunk))
+        this.#channel.on('error', () => {})
+      }
+      this.#qmp = await Promise.race([qmpSocket.connected.then((socket) => QmpClient.start(socket)), gone])
+    } catch (error) {
+      await this.kill()
+      // What QEMU said at its end tells more than a closed socket does.
+      throw error instanceof UserError && error.code === 'qmp-closed' ? this.#exitFailure(await this.exited) : error
+    }
+    gone.catch(() => {})
+  }
+
+  get qmp(): QmpClient {
+    if (this.#qmp === undefined) throw new Error('the VM is not connected yet')
+    return this.#qmp
+  }
+
+  waitForLine(pattern: RegExp, seconds: number): Promise<LineMatch> {
+    return this.#wait(this.#parts.console, pattern, seconds, 'the console')
+  }
+
+  waitForChannelLine(pattern: RegExp, seconds: number): Promise<LineMatch> {
+    return this.#wait(this.#parts.channelLog, pattern, seconds, 'the channel')
+  }
+
+  #wait(log: LineLog, pattern: RegExp, seconds: number, where: string): Promise<LineMatch> {
+    const allowed = seconds * this.accelerator.timeFactor
+    return log.waitFor(pattern, allowed * 1000, () =>
+      this.#failure(`nothing like ${String(pattern)} came on ${where} within ${allowed} s`, 'vm-timeout'),
+    )
+  }
+
+  sendChannelLine(line: string): void {
+    this.#channel?.write(`${line}\n`)
+  }
+
+  screenTail(count: number): readonly string[] {
+    return this.#parts.console.tail(count)
+  }
+
+  /** Why the guest seems not to run at all, or undefined as soon as it prints something. */
+  async silence(seconds: number): Promise<string | undefined> {
+    const deadline = performance.now() + seconds * 1000
+    let exit: Exit | undefined
+    void this.exited.then((value) => (exit = value))
+    while (!this.#parts.console.started) {
+      if (this.#reason !== undefined) throw this.#reason
+      if (exit !== undefined) return `QEMU ended with ${exit.signal ?? exit.code ?? 'no exit code'}`
+      if (performance.now() > deadline) return `the guest printed nothing for ${seconds} s`
+      await sleep(50)
+    }
+    return undefined
+  }
+
+  async powerOff(seconds = 60): Promise<boolean> {
+    try {
+      await this.qmp.execute('system_powerdown')
+    } catch {
+      // It is on its way out already, or will be ended below.
+    }
+    if (await this.#goneWithin(seconds * this.accelerator.timeFactor)) return true
+    await this.qmp.execute('quit').catch(() => {})
+    if (!(await this.#goneWithin(10))) await this.kill()
+    return false
+  }
+
+  async #goneWithin(seconds: number): Promise<boolean> {
+    const timer = new AbortController()
+    const expired = sleep(seconds * 1000, false, { signal: timer.signal }).catch(() => false)
+    const gone = await Promise.race([this.exited.then(() => true), expired])
+    timer.abort()
+    return gone
+  }
+
+  async kill(): Promise<void> {
+    this.#parts.process.kill()
+    await this.exited
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+  }
+
+  #end(reason: () => Error): void {
+    this.#reason ??= reason()
+    this.#parts.process.kill()
+  }
+
+  async #settle(): Promise<Exit> {
+    const exit = await this.#parts.process.exited
+    clearTimeout(this.#timer)
+    this.#parts.options.signal?.removeEventListener('abort', this.#onAbort)
+    const failure = this.#exitFailure(exit)
+    this.#parts.console.end(failure)
+    this.#parts.channelLog.end(failure)
+    this.#qmp?.close()
+    this.#channel?.destroy()
+    await this.#parts.sockets[Symbol.asyncDispose]()
+    return exit
+  }
+
+  #exitFailure(exit: Exit): Error {
+    if (this.#reason !== undefined) return this.#reason
+    const said = this.#parts.process.stderr()
+    const how = exit.signal === null ? `exit code ${exit.code ?? 'unknown'}` : exit.signal
+    return this.#failure(`the VM ended (${how})${said === '' ? '' : `; QEMU said:\n${lastLines(said, 5)}`}`, 'vm-ended')
+  }
+
+  #failure(message: string, code: string): UserError {
+    const tail = this.screenTail(15)
+    const shown =
+      tail.length === 0 ? 'The console is empty.' : `The console ended with:\n${lastLines(tail.join('\n'), 15)}`
+    return new UserError(`${message}\n${shown}`, {
+      hint: `the whole console is in ${this.#parts.options.consoleLog}`,
+      code,
+    })
+  }
+}
+
+function machineOf(options: VmOptions, accelerator: Accelerator, qmpSocket: string, channelSocket?: string): Machine {
+  const { disk, seed, extraDisks, memoryMiB, cpus, forwards, restrictNetwork, paused, loadSnapshot } = options
+  return {
+    accelerator: accelerator.name,
+    ...{ memoryMiB, cpus, disk, qmpSocket },
+    ...(seed !== undefined && { seed }),
+    ...(extraDisks !== undefined && { extraDisks }),
+    ...(forwards !== undefined && { forwards }),
+    ...(restrictNetwork !== undefined && { restrictNetwork }),
+    ...(paused !== undefined && { paused }),
+    ...(loadSnapshot !== undefined && { loadSnapshot }),
+    ...(channelSocket !== undefined && { channelSocket }),
+  }
+}
