@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { run, type RunResult } from '../../src/system/run.ts'
+import { tempDir } from '../../src/system/temp.ts'
+
+/**
+ * The real cloud-init, unpacked but never installed: an installed one would provision this machine at its next boot.
+ * Its Python dependencies are Debian packages that the test set-up installs.
+ */
+async function cloudInitRoot(): Promise<string> {
+  const cache =
+    process.env['PARBAKE_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'parbake')
+  const parent = join(cache, 'test-tools')
+  const root = join(parent, 'cloud-init')
+  if (existsSync(root)) return root
+  await mkdir(parent, { recursive: true })
+  const work = await mkdtemp(join(parent, 'cloud-init-'))
+  try {
+    await run('apt-get', ['download', 'cloud-init'], { cwd: work, purpose: 'test user-data with cloud-init' })
+    const deb = (await readdir(work)).find((file) => file.endsWith('.deb')) ?? 'cloud-init.deb'
+    await run('dpkg-deb', ['-x', join(work, deb), join(work, 'root')])
+    // Test files run side by side; whoever comes second finds the name taken and uses what is there.
+    await rename(join(work, 'root'), root).catch((error: unknown) => {
+      if (!existsSync(root)) throw error
+    })
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+  return root
+}
+
+async function modules(): Promise<string> {
+  return join(await cloudInitRoot(), 'usr/lib/python3/dist-packages')
+}
+
+/** Runs `cloud-init schema` on a document; exit code 0 means valid. */
+export async function checkCloudConfig(text: string): Promise<RunResult> {
+  await using dir = await tempDir('cloud-init')
+  const file = join(dir.path, 'user-data')
+  await writeFile(file, text)
+  return await run('/usr/bin/python3', ['-m', 'cloudinit.cmd.main', 'schema', '--config-file', file], {
+    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+    allowFailure: true,
+  })
+}
+
+/** Every top-level key that some module of this cloud-init knows: its own checker takes unknown ones without a word. */
+export async function cloudInitKeys(): Promise<ReadonlySet<string>> {
+  const file = join(await modules(), 'cloudinit/config/schemas/schema-cloud-config-v1.json')
+  const schema = JSON.parse(await readFile(file, 'utf8')) as {
+    $defs: Record<string, { properties?: Record<string, unknown> }>
+    allOf: readonly { $ref: string }[]
+  }
+  return new Set(
+    schema.allOf.flatMap(({ $ref }) => Object.keys(schema.$defs[$ref.replace('#/$defs/', '')]?.properties ?? {})),
+  )
+}
+
+/** A document as PyYAML's safe loader, the one cloud-init uses, reads it. Values must be what JSON can hold. */
+export async function readWithPyYaml(text: string): Promise<unknown> {
+  const program = 'import json,sys,yaml; print(json.dumps(yaml.safe_load(sys.stdin.buffer.read().decode("utf-8"))))'
+  const result = await run('/usr/bin/python3', ['-c', program], { input: text })
+  return JSON.parse(result.stdout) as unknown
+}
+
+/** What cloud-init's write_files module would write for one entry, by its own decoder. */
+export async function decodeWriteFile(entry: {
+  readonly content: string
+  readonly encoding?: string
+}): Promise<Buffer> {
+  const program = [
+    'import json,sys',
+    'from cloudinit.config import cc_write_files as w',
+    'e = json.load(sys.stdin)',
+    'data = w.extract_contents(e["content"], w.canonicalize_extraction(e.get("encoding")))',
+    'sys.stdout.write((data if isinstance(data, bytes) else data.encode("utf-8")).hex())',
+  ].join('\n')
+  const result = await run('/usr/bin/python3', ['-c', program], {
+    input: JSON.stringify(entry),
+    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+  })
+  return Buffer.from(result.stdout, 'hex')
+}
