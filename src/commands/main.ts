@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { exitCodes, formatUserError, InterruptedError, messageOf, UserError } from '../errors.ts'
 import type { Reporter } from '../report/events.ts'
 import { jsonReporter, plainReporter } from '../report/reporters.ts'
+import { packageVersion } from '../util/package-version.ts'
 import type { App, BuildCommand, CommandContext, GlobalOptions } from './app.ts'
 
 /** Loaded one by one, so that a command pays only for the libraries it uses. In the order of the loop. */
@@ -138,9 +138,4 @@ function ignoreBrokenPipe(): void {
     if (error.code === 'EPIPE') process.exit(exitCodes.ok)
     throw error
   })
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }

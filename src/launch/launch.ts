@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context } from '../context.ts'
+import { UserError } from '../errors.ts'
+import { createOverlay } from '../image/qemu-img.ts'
+import { loadTrustedKeys } from '../keys/index.ts'
+import { recordLaunch } from '../profile/launches.ts'
+import { reportSchema, type Report } from '../profile/report.ts'
+import type { Recipe } from '../recipe/model.ts'
+import { keys } from '../store/keys.ts'
+import { getBytes, listAll, type ObjectStore } from '../store/object-store.ts'
+import { openStore } from '../store/open.ts'
+import { tempDir } from '../system/temp.ts'
+import { makeUserData } from '../user-data/make.ts'
+import { probeAccelerator } from '../vm/accelerator.ts'
+import type { PortForward } from '../vm/qemu-args.ts'
+import { writeSeedIso } from '../vm/seed.ts'
+import { startVm, type Vm } from '../vm/vm.ts'
+import { Cleanup } from '../util/cleanup.ts'
+import { openGuestStore } from './guest-store.ts'
+
+/** The disk a VM is launched from; it is never written to. */
+export interface LaunchDisk {
+  readonly path: string
+  /** Id of a parbake image, '' for a plain base. */
+  readonly imageId: string
+  /** Name of the base, for records. */
+  readonly base: string
+}
+
+export interface LaunchOptions {
+  readonly recipe: Pick<Recipe, 'name' | 'everyMinutes'>
+  readonly disk: LaunchDisk
+  readonly channel?: string
+  /** `verify` keeps the boot out of profiles. */
+  readonly purpose?: 'fleet' | 'verify'
+  readonly forwards?: readonly PortForward[]
+  /** KVM seconds until the first converge must have finished; 900 by default. */
+  readonly timeoutSeconds?: number
+}
+
+/** A VM that has finished its first converge and reported. Disposing it ends the VM and removes its disk. */
+export interface Launched extends AsyncDisposable {
+  readonly vm: Vm
+  readonly report: Report
+  /** Host-measured seconds from QEMU's start until the last due step had finished. */
+  readonly launchSeconds: number
+  /** What the agent said on the console when it was ready or had failed. */
+  readonly line: string
+  readonly consoleLog: string
+  readonly instanceId: string
+}
+
+/**
+ * Boots a VM from an overlay on the disk with fresh user-data and a fresh instance id, and waits until the agent says that
+ * it is ready and its report is in the store. Throws UserError where the converge failed, with the step's output.
+ */
+export async function launch(context: Context, options: LaunchOptions): Promise<Launched> {
+  const { config, reporter, signal } = context
+  const accelerator = await probeAccelerator(config.vm.accelerator)
+  const instanceId = `iid-${randomUUID()}`
+  const hostname = `${options.recipe.name}-${instanceId.slice(-8)}`
+  const logs = join(config.cacheDir, 'logs')
+  await mkdir(logs, { recursive: true })
+  const consoleLog = join(logs, `${hostname}.log`)
+  await using stack = new Cleanup()
+  const work = stack.use(await tempDir('launch'))
+  const guestStore = stack.use(await openGuestStore(context))
+  const store = await openStore(config.store)
+  stack.defer(() => store.close())
+  const userData = await makeUserData({
+    recipeName: options.recipe.name,
+    everyMinutes: options.recipe.everyMinutes,
+    config,
+    target: 'nocloud',
+    trustedKeys: loadTrustedKeys(config),
+    overrides: {
+      ...guestStore.overrides,
+      purpose: options.purpose ?? 'fleet',
+      ...(options.channel === undefined ? {} : { channel: options.channel }),
+    },
+  })
+  const disk = join(work.path, 'disk.qcow2')
+  const seed = join(work.path, 'seed.iso')
+  await createOverlay(disk, options.disk.path)
+  await writeSeedIso(
+    seed,
+    { userData: userData.text, metaData: `instance-id: ${instanceId}\nlocal-hostname: ${hostname}\n` },
+    context,
+  )
+  const timeoutSeconds = options.timeoutSeconds ?? 900
+  const startedAt = new Date()
+  const vm = stack.use(
+    await startVm({
+      disk,
+      seed,
+      memoryMiB: config.vm.memoryMiB,
+      cpus: config.vm.cpus,
+      accelerator,
+      consoleLog,
+      signal,
+      reporter,
+      timeoutSeconds: timeoutSeconds * 100,
+      onLine: (line) => reporter.emit({ type: 'console', source: hostname, line }),
+      ...(options.forwards === undefined ? {} : { forwards: options.forwards }),
+    }),
+  )
+  const ready = await vm.waitForLine(/parbake: (ready|failed) recipe=/, timeoutSeconds)
+  const launchSeconds = (ready.atMs - vm.startedAtMs) / 1000
+  const report = await waitForReport(context, store, options.recipe.name, hostname, vm)
+  if (ready.match[1] === 'failed') throw convergeFailed(report, consoleLog)
+  if (report.purpose === 'fleet') {
+    await recordLaunch(config.stateDir, {
+      run: report.run,
+      recipe: report.recipe,
+      image: report.image,
+      base: options.disk.base,
+      accelerator: vm.accelerator.name,
+      launchSeconds,
+      readyUptime: report.readyUptime,
+      at: startedAt.toISOString(),
+    })
+  }
+  const kept = stack.move()
+  return {
+    vm,
+    report,
+    launchSeconds,
+    line: ready.line,
+    consoleLog,
+    instanceId,
+    [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
+  }
+}
+
+/** The first report of this host name; the agent sends it right after it says that it is ready. */
+async function waitForReport(
+  context: Context,
+  store: ObjectStore,
+  recipe: string,
+  hostname: string,
+  vm: Vm,
+): Promise<Report> {
+  const deadline = performance.now() + 60_000 * vm.accelerator.timeFactor
+  while (performance.now() < deadline) {
+    context.signal.throwIfAborted()
+    for (const date of datesAround(Date.now())) {
+      const prefix = `${keys.reportsPrefix(recipe)}dt=${date}/${hostname}-`
+      for await (const object of listAll(store, prefix, context.signal)) {
+        const bytes = await getBytes(store, object.key, context.signal)
+        if (bytes !== undefined) return reportSchema.parse(JSON.parse(bytes.toString('utf8')))
+      }
+    }
+    await sleep(250, undefined, { signal: context.signal })
+  }
+  throw new UserError(`${hostname} has converged, but its report did not reach the store`, {
+    hint: 'hosts must be allowed to write reports/: see parbake store policy --for hosts',
+  })
+}
+
+/** Guest and host may disagree about the date around midnight. */
+function datesAround(nowMs: number): readonly string[] {
+  const day = 86_400_000
+  return [...new Set([nowMs, nowMs - day / 24, nowMs + day / 24].map((ms) => new Date(ms).toISOString().slice(0, 10)))]
+}
+
+/** The failure of a converge as the user must see it: which step, and what it said. */
+export function convergeFailed(report: Report, consoleLog: string): UserError {
+  const failed = report.steps.find((step) => step.outcome === 'failed')
+  const output = failed?.output === undefined ? '' : `\n${failed.output.trimEnd().replaceAll(/^/gm, '  | ')}`
+  return new UserError(`${report.recipe} did not converge on ${report.hostname}: ${report.error}${output}`, {
+    hint: `the whole console is in ${consoleLog}`,
+    code: 'converge-failed',
+  })
+}
