@@ -9,7 +9,8 @@ export const keys = {
   agent: (digest: Sha256) => `agents/${digest}.sh`,
   channel: (recipe: string, channel: string) => `channels/${recipe}/${channel}`,
   /** `date` is YYYY-MM-DD, UTC. */
-  report: (recipe: string, date: string, host: string, run: string) => `reports/${recipe}/dt=${date}/${host}-${run}.json`,
+  report: (recipe: string, date: string, host: string, run: string) =>
+    `reports/${recipe}/dt=${date}/${host}-${run}.json`,
   reportsPrefix: (recipe: string) => `reports/${recipe}/`,
   imageFile: (recipe: string, imageId: string, file: string) => `images/${recipe}/${imageId}/${file}`,
   imagesPrefix: (recipe: string) => `images/${recipe}/`,
