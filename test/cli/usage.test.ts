@@ -43,6 +43,10 @@ describe('bad usage', () => {
     ['no verb', [], /Usage: parbake/],
     ['an unknown option', ['profile', '--frobnicate', 'x'], /unknown option '--frobnicate'/],
     ['a missing argument', ['publish'], /missing required argument 'recipe'/],
+    ['a malformed --forward', ['launch', '.', '--forward', '80'], /--forward '80' has no form HOSTPORT:GUESTPORT/],
+    ['a malformed --timeout', ['launch', '.', '--timeout', 'long'], /--timeout 'long'/],
+    ['a malformed --param', ['publish', '.', '--param', 'port'], /--param 'port' has no form NAME=VALUE/],
+    ['an unknown target', ['user-data', '.', '--target', 'moon'], /nocloud/],
     ['an unknown inner verb', ['keys', 'frobnicate'], /frobnicate|Usage: parbake keys/],
   ])('%s ends with 2 and says what is wrong', async (_, args, message) => {
     await using home = await cliHome()
@@ -149,8 +153,17 @@ describe('output', () => {
     const { stdout, stderr } = await runShell(`$PARBAKE --help | head -n 1; echo "\${PIPESTATUS[0]}"`, home)
     expect(stderr).toBe('')
     expect(stdout).toMatch(/^Usage: .*\n0\n$/)
-    const closed = await runShell(`{ sleep 0.2; $PARBAKE store policy --for hosts; echo $? >&2; } | true`, home)
+    const closed = await runShell(`{ sleep 0.2; $PARBAKE store policy --bucket parbake; echo $? >&2; } | true`, home)
     expect(closed.stderr).toBe('0\n')
+  })
+
+  test('a policy is JSON that names no more than hosts need', async () => {
+    await using home = await cliHome()
+    const { exitCode, stdout } = await runCli(['store', 'policy', '--for', 'hosts', '--bucket', 'acme'], home)
+    expect(exitCode).toBe(0)
+    const { Statement: statements } = JSON.parse(stdout) as { Statement: { Action: string | string[] }[] }
+    const actions = statements.flatMap((statement) => statement.Action).toSorted()
+    expect(new Set(actions)).toEqual(new Set(['s3:GetObject', 's3:PutObject']))
   })
 
   test('--json puts one document on stdout', async () => {

@@ -22,7 +22,7 @@ const layers: readonly (readonly string[])[] = [
     'image/manifest.ts',
   ],
   // What acts.
-  ['keys/', 'profile/', 'user-data/', 'image/', 'page/', 'base/', 'bake/', 'launch/', 'bundle/publish.ts'],
+  ['keys/', 'profile/', 'user-data/', 'image/', 'page/', 'base/', 'bake/', 'launch/', 'demo/', 'bundle/publish.ts'],
   ['commands/'],
   ['cli.ts', 'index.ts'],
 ]
