@@ -38,7 +38,6 @@ export async function tarball(entries: readonly TarEntry[]): Promise<Buffer> {
 function fitsUstar(path: string): boolean {
   if (path.length < 100) return true
   for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
-    // A folder's name gets a slash at its end.
     if (slash <= 155 && path.length - slash - 1 < 100) return true
   }
   return false

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { access, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative, resolve, sep } from 'node:path'
 import { hasCode } from '../errors.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
@@ -99,6 +99,7 @@ async function resolveInside(folder: string, path: string): Promise<Found<Resolv
     const root = await realpath(folder)
     const real = await realpath(join(folder, path))
     if (!isInside(root, real)) return fail(`leaves the recipe folder through a symbolic link: '${path}'`)
+    await access(real, constants.R_OK)
     const { mode, size, ...stats } = await stat(real).then((value) => ({
       mode: value.mode,
       size: value.size,

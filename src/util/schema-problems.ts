@@ -79,7 +79,8 @@ function toProblems(schema: z.ZodType, document: YamlDocument, { issue, path, at
   const subject = path.length === 0 ? 'the document' : formatPath(path)
   const value = valueAt(document.value, path)
   // A schema's own message speaks of a value; there may be none.
-  const message = value === undefined && issue.code === 'invalid_union' ? 'is missing' : issue.message
+  const message =
+    value === undefined && issue.code === 'invalid_union' && issue.errors.length > 0 ? 'is missing' : issue.message
   return [
     {
       message: `${subject} ${message}`,
