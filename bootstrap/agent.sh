@@ -22,26 +22,29 @@ RUN=${PARBAKE_RUN:-/run/parbake}
 ETC=${PARBAKE_ETC:-/etc}
 LOGFILE=${PARBAKE_LOG:-/var/log/parbake.log}
 CONSOLE=${PARBAKE_CONSOLE:-/dev/console}
-SELF=/usr/local/sbin/parbake-agent
+SELF=${PARBAKE_SELF:-/usr/local/sbin/parbake-agent}
+TMP=$STATE/tmp
 EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 LF='
 '
+INSTANCE_FILE=${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}
 TRIGGER=manual
 ERROR=
 
 say() {
-  printf 'parbake: %s\n' "$*" >>"$LOGFILE" 2>/dev/null
-  case $TRIGGER in
-  boot) printf 'parbake: %s\n' "$*" >"$CONSOLE" ;;
-  manual | bake) printf 'parbake: %s\n' "$*" >&2 ;;
-  esac 2>/dev/null
+  case $TRIGGER in manual | bake) printf 'parbake: %s\n' "$*" >&2 ;; esac
+  {
+    printf 'parbake: %s\n' "$*" >>"$LOGFILE"
+    [ "$TRIGGER" != boot ] || printf 'parbake: %s\n' "$*" >>"$CONSOLE"
+  } 2>/dev/null
 }
 
-# For what a person must act on: cron mails what is written to stderr.
+# For what a person must act on: cron mails what is written to stderr. Always false.
 fail() {
   ERROR=$*
   say "$*"
   [ "$TRIGGER" != cron ] || printf 'parbake: %s\n' "$*" >&2
+  return 1
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -123,11 +126,10 @@ digest_of_text() { # TEXT, result in DIGEST
 read_conf() {
   RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet
   EVERY=15 URL_CHANNEL='' URL_BUNDLES='' URL_REPORT='' IMDS=http://169.254.169.254
-  [ -r "$CONF" ] || {
-    fail "$CONF is missing or unreadable: nothing to do"
-    return 2
-  }
-  while IFS='=' read -r rc_name rc_value; do
+  [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
+  # Not split by read: that drops a final = in some shells, and base64 has one.
+  while IFS= read -r rc_line; do
+    rc_name=${rc_line%%=*} rc_value=${rc_line#*=}
     case $rc_name in
     '' | '#'*) ;;
     recipe) RECIPE=$rc_value ;;
@@ -148,50 +150,37 @@ read_conf() {
     esac
   done <"$CONF"
   for rc_value in "$RECIPE" "$CHANNEL" "$REGION" "$PURPOSE"; do
-    is_name "$rc_value" || {
-      fail "$CONF: '$rc_value' is no valid recipe, channel, region or purpose"
-      return 2
-    }
+    is_name "$rc_value" || fail "$CONF: '$rc_value' is no valid recipe, channel, region or purpose" || return
   done
+  [ ! -r "$STATE/every" ] || read -r EVERY <"$STATE/every"
   is_number "$EVERY" || EVERY=15
   case $STORE in
   http://* | https://* | file:///*) ;;
   *)
-    fail "$CONF: store '$STORE' is no http, https or file URL"
-    return 2
+    fail "$CONF: store '$STORE' is no http, https or file URL" || return
     ;;
   esac
   case $AUTH in
   static | instance-role | presigned | anonymous) ;;
   *)
-    fail "$CONF: auth '$AUTH' is unknown"
-    return 2
+    fail "$CONF: auth '$AUTH' is unknown" || return
     ;;
   esac
-  [ -n "$KEYS" ] || {
-    fail "$CONF: no key= line: nothing could be trusted"
-    return 2
-  }
+  [ -n "$KEYS" ] || fail "$CONF: no key= line: nothing could be trusted" || return
 }
 
 # What this host offers, found once per boot: /run is empty after each.
 find_tools() {
   if [ -r "$RUN/tools" ]; then
-    read -r FETCH VERIFY LOCK <"$RUN/tools" && return 0
+    read -r FETCH VERIFY LOCK TIMEOUT <"$RUN/tools" && return 0
   fi
-  FETCH=none VERIFY=none LOCK=file
+  FETCH=none VERIFY=none LOCK=file TIMEOUT=timeout
   if have curl; then
-    FETCH=curl
-    ft_version=$(curl --version 2>/dev/null)
-    ft_version=${ft_version#curl }
-    ft_version=${ft_version%% *}
-    ft_major=${ft_version%%.*}
-    ft_minor=${ft_version#*.}
-    ft_minor=${ft_minor%%.*}
     # Before 7.87 curl ignores x-amz-content-sha256 and every S3 server refuses what it signs.
-    if is_number "$ft_major" && is_number "$ft_minor" && [ $((ft_major * 1000 + ft_minor)) -ge 7087 ]; then
-      FETCH=curl-sigv4
-    fi
+    case $(curl --version 2>/dev/null) in
+    'curl '[0-6].* | 'curl 7.'[0-9].* | 'curl 7.'[0-7][0-9].* | 'curl 7.8'[0-6].*) FETCH=curl ;;
+    *) FETCH=curl-sigv4 ;;
+    esac
   elif have wget; then
     FETCH=wget
   elif have python3; then
@@ -200,11 +189,17 @@ find_tools() {
   # OpenSSL 1.1.1 cannot verify Ed25519 from its command line.
   case $(openssl version 2>/dev/null) in
   'OpenSSL '[3-9]*) VERIFY=openssl ;;
-  *) if ssh-keygen -Y verify 2>&1 | grep -qi 'namespace\|signature\|too few'; then VERIFY=ssh-keygen; elif have python3; then VERIFY=python3; fi ;;
+  *)
+    case $(ssh-keygen -Y verify 2>&1) in
+    *namespace* | *signature*) VERIFY=ssh-keygen ;;
+    *) ! have python3 || VERIFY=python3 ;;
+    esac
+    ;;
   esac
   ! have flock || LOCK=flock
+  ! timeout -k 1 1 true 2>/dev/null || TIMEOUT='timeout -k 10'
   FETCH=${PARBAKE_FETCH:-$FETCH} VERIFY=${PARBAKE_VERIFY:-$VERIFY} LOCK=${PARBAKE_LOCK:-$LOCK}
-  printf '%s %s %s\n' "$FETCH" "$VERIFY" "$LOCK" >"$RUN/tools"
+  printf '%s\n' "$FETCH $VERIFY $LOCK $TIMEOUT" >"$RUN/tools"
 }
 
 # ---------------------------------------------------------------------------------------------------------------- lock
@@ -212,69 +207,76 @@ find_tools() {
 # File descriptor 9 is closed for steps, or a daemon that a step starts would hold the lock for ever.
 take_lock() { # SECONDS to wait
   tl_left=$1
+  [ "$LOCK" = flock ] || echo $$ >"$RUN/lock.$$"
   while :; do
     if [ "$LOCK" = flock ]; then
       exec 9>>"$RUN/lock"
-      if flock -n 9; then return 0; fi
+      # Ksh closes descriptors above 2 at exec unless they are named.
+      if flock -n 9 9>&9; then return 0; fi
+    elif ln "$RUN/lock.$$" "$RUN/lock.pid" 2>/dev/null; then
+      rm -f "$RUN/lock.$$"
+      return 0
     else
-      if (set -C && echo $$ >"$RUN/lock.pid") 2>/dev/null; then return 0; fi
       tl_pid=
-      read -r tl_pid <"$RUN/lock.pid" 2>/dev/null
+      read -r tl_pid 2>/dev/null <"$RUN/lock.pid"
       if [ -n "$tl_pid" ] && ! kill -0 "$tl_pid" 2>/dev/null; then
         say "removing the lock of process $tl_pid, which is gone"
-        mv "$RUN/lock.pid" "$RUN/lock.$$" 2>/dev/null && rm -f "$RUN/lock.$$"
+        rm -f "$RUN/lock.pid"
         continue
       fi
     fi
-    [ "$tl_left" -gt 0 ] || return 1
+    [ "$tl_left" -gt 0 ] || break
     tl_left=$((tl_left - 1))
     sleep 1
   done
+  rm -f "$RUN/lock.$$"
+  say 'another converge is running'
+  return 1
 }
 
+# A step has its own session, so what stops the agent does not reach it by itself.
 release() {
-  [ "${LOCK:-}" != file ] || rm -f "$RUN/lock.pid"
-  [ -z "${TMP:-}" ] || rm -rf "$TMP"
+  [ -z "${STEP_PID:-}" ] || kill -TERM "-$STEP_PID" 2>/dev/null
+  [ "$LOCK" != file ] || rm -f "$RUN/lock.pid"
 }
 
 # ------------------------------------------------------------------------------------------------------------- fetching
 
-# Bytes of a text as hexadecimal, in HEX. For short ASCII secrets.
+# Bytes of a text as hexadecimal, in HEX.
 hex_of() {
-  HEX='' ho_rest=$1
-  while [ -n "$ho_rest" ]; do
-    ho_char=${ho_rest%"${ho_rest#?}"}
-    ho_rest=${ho_rest#?}
-    HEX=$HEX$(printf '%02x' "'$ho_char")
+  HEX=$(printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n')
+}
+
+# Bytes in hexadecimal, each XORed with a number, as octal escapes of printf, in OCTAL.
+octal_of() { # HEX NUMBER
+  OCTAL='' ob_rest=$1
+  while [ -n "$ob_rest" ]; do
+    ob_byte=$((0x${ob_rest%"${ob_rest#??}"} ^ $2))
+    ob_rest=${ob_rest#??}
+    OCTAL="$OCTAL\\$((ob_byte / 64))$((ob_byte / 8 % 8))$((ob_byte % 8))"
   done
 }
 
-# HMAC-SHA256 of a text with a key in hexadecimal of at most 64 bytes, in HEX (RFC 2104). The key stays inside the shell:
-# as an argument of openssl every user of the host could read it.
+# HMAC-SHA256 of a text with a key in hexadecimal, in HEX (RFC 2104). The key stays inside the shell: as an argument of
+# openssl every user of the host could read it.
 hmac() { # KEY_HEX TEXT
-  hm_rest=$1 hm_inner='' hm_outer='' hm_count=0
-  while [ $hm_count -lt 64 ]; do
-    hm_byte=0
-    if [ -n "$hm_rest" ]; then
-      hm_byte=$((0x${hm_rest%"${hm_rest#??}"}))
-      hm_rest=${hm_rest#??}
+  # shellcheck disable=SC2059  # octal escapes are meant
+  {
+    HEX=$1
+    if [ ${#HEX} -gt 128 ]; then
+      octal_of "$HEX" 0
+      HEX=$(printf "$OCTAL" | sha256sum)
+      HEX=${HEX%% *}
     fi
-    hm_a=$((hm_byte ^ 0x36)) hm_b=$((hm_byte ^ 0x5c))
-    hm_inner="$hm_inner\\$((hm_a / 64))$((hm_a / 8 % 8))$((hm_a % 8))"
-    hm_outer="$hm_outer\\$((hm_b / 64))$((hm_b / 8 % 8))$((hm_b % 8))"
-    hm_count=$((hm_count + 1))
-  done
-  # shellcheck disable=SC2059  # the pads are octal escapes
-  HEX=$({ printf "$hm_inner" && printf '%s' "$2"; } | sha256sum)
-  hm_rest=${HEX%% *} hm_count=
-  while [ -n "$hm_rest" ]; do
-    hm_byte=$((0x${hm_rest%"${hm_rest#??}"}))
-    hm_rest=${hm_rest#??}
-    hm_count="$hm_count\\$((hm_byte / 64))$((hm_byte / 8 % 8))$((hm_byte % 8))"
-  done
-  # shellcheck disable=SC2059
-  HEX=$(printf "$hm_outer$hm_count" | sha256sum)
-  HEX=${HEX%% *}
+    while [ ${#HEX} -lt 128 ]; do HEX=${HEX}00; done
+    octal_of "$HEX" 92
+    hm_outer=$OCTAL
+    octal_of "$HEX" 54
+    HEX=$({ printf "$OCTAL" && printf '%s' "$2"; } | sha256sum)
+    octal_of "${HEX%% *}" 0
+    HEX=$(printf "$hm_outer$OCTAL" | sha256sum)
+    HEX=${HEX%% *}
+  }
 }
 
 # Adds the headers of AWS Signature Version 4 to HEADERS.
@@ -283,17 +285,7 @@ sign_request() { # METHOD URL BODY_SHA256 CONTENT_TYPE
   sr_path=/${sr_host#*/}
   sr_host=${sr_host%%/*}
   # S3 signs the path encoded once; of our key characters only = (reports, dt=…) is not literal.
-  sr_done=
-  while :; do
-    case $sr_path in
-    *=*)
-      sr_done="$sr_done${sr_path%%=*}%3D"
-      sr_path=${sr_path#*=}
-      ;;
-    *) break ;;
-    esac
-  done
-  sr_path=$sr_done$sr_path
+  case $sr_path in *=*) sr_path=${sr_path%%=*}%3D${sr_path#*=} ;; esac
   sr_date=$(date -u +%Y%m%dT%H%M%SZ)
   sr_headers="host:$sr_host${LF}x-amz-content-sha256:$3${LF}x-amz-date:$sr_date$LF" sr_names='host;x-amz-content-sha256;x-amz-date'
   if [ -n "$4" ]; then
@@ -319,63 +311,71 @@ sign_request() { # METHOD URL BODY_SHA256 CONTENT_TYPE
 # One HTTP request. Result: CODE (000 where there was no answer), ETAG, the body in OUT.
 http() { # METHOD URL OUT BODY|- MAX_BYTES
   CODE=000 ETAG=
-  : >"$TMP/head"
+  true >"$TMP/head"
   case $FETCH in
   curl | curl-sigv4) http_curl "$@" ;;
-  wget) if [ "$1" = PUT ] && ! wget --help 2>&1 | grep -q -e --body-file; then http_python "$@"; else http_wget "$@"; fi ;;
+  wget)
+    # Not every wget can upload, and a presigned URL would be an argument that every user of the host can read.
+    if { [ "$1" = PUT ] || [ "$AUTH" = presigned ]; } && have python3; then http_python "$@"; else http_wget "$@"; fi
+    ;;
   python3) http_python "$@" ;;
   *)
-    fail 'none of curl, wget and python3 is installed: nothing can be fetched'
-    return 1
+    fail 'none of curl, wget and python3 is installed: nothing can be fetched' || return
     ;;
   esac
   while IFS=': ' read -r hp_name hp_value; do
-    case $hp_name in
-    HTTP/*)
-      hp_value=${hp_value#* }
-      hp_name=${hp_name#* }
-      ;;
-    [Ee][Tt][Aa][Gg]) ETAG=${hp_value%"$(printf '\r')"} ;;
-    esac
+    # Without the carriage return behind the quote.
+    case $hp_name in [Ee][Tt][Aa][Gg]) ETAG=${hp_value%\"*}\" ;; esac
   done <"$TMP/head"
   case $ETAG in *[!\"A-Za-z0-9/_.:-]*) ETAG= ;; esac
 }
 
-# Secrets go through standard input: arguments can be read by every user of the host.
+# A line of a curl configuration file: \ and " are escaped inside quotes.
+curl_line() { # NAME VALUE
+  cl_done='' cl_rest=$2
+  while :; do
+    case $cl_rest in *[\\\"]*) ;; *) break ;; esac
+    cl_plain=${cl_rest%%[\\\"]*}
+    cl_rest=${cl_rest#"$cl_plain"}
+    cl_done="$cl_done$cl_plain\\${cl_rest%"${cl_rest#?}"}"
+    cl_rest=${cl_rest#?}
+  done
+  printf '%s = "%s"\n' "$1" "$cl_done$cl_rest"
+}
+
+# Secrets go through a file in memory, emptied at once: arguments can be read by every user of the host.
 http_curl() {
-  CODE=$({
-    printf 'url = "%s"\nrequest = "%s"\n' "$2" "$1"
-    [ "$4" = - ] || printf 'upload-file = "%s"\n' "$4"
+  {
+    curl_line url "$2"
+    curl_line request "$1"
+    [ "$4" = - ] || curl_line upload-file "$4"
     if [ -n "$CURL_USER" ]; then
-      printf 'aws-sigv4 = "aws:amz:%s:s3"\nuser = "%s"\n' "$REGION" "$CURL_USER"
+      curl_line aws-sigv4 "aws:amz:$REGION:s3"
+      curl_line user "$CURL_USER"
     fi
-    printf '%s' "$HEADERS" | while IFS= read -r hc_line; do
-      # Quotes inside a quoted curl configuration value are escaped.
-      hc_done=
-      while :; do
-        case $hc_line in
-        *\"*)
-          hc_done="$hc_done${hc_line%%\"*}\\\""
-          hc_line=${hc_line#*\"}
-          ;;
-        *) break ;;
-        esac
-      done
-      printf 'header = "%s%s"\n' "$hc_done" "$hc_line"
+    hc_left=$HEADERS
+    while [ -n "$hc_left" ]; do
+      curl_line header "${hc_left%%"$LF"*}"
+      hc_left=${hc_left#*"$LF"}
     done
-  } | curl -q -s -K - -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time 900 \
-    --speed-limit 1 --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE") || CODE=000
+  } >"$RUN/curl"
+  CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time 900 \
+    --speed-limit 1 --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE")
+  case $? in 0) ;; 63) CODE=413 ;; *) CODE=000 ;; esac
+  true >"$RUN/curl"
 }
 
 http_wget() {
   hw_url=$2 hw_out=$3 hw_body=$4 hw_left=$HEADERS
-  set -- -S -O "$hw_out" -T 30
+  hw_most=$5
+  set -- -S -O -
   [ "$hw_body" = - ] || set -- "$@" --method=PUT --body-file="$hw_body"
   while [ -n "$hw_left" ]; do
     set -- "$@" --header "${hw_left%%"$LF"*}"
     hw_left=${hw_left#*"$LF"}
   done
-  wget "$@" "$hw_url" 2>"$TMP/wget"
+  # Not every wget has a timeout of its own.
+  $TIMEOUT 900 wget "$@" "$hw_url" 2>"$TMP/wget" | head -c "$hw_most" >"$hw_out"
   sed -n 's/^ *\([A-Za-z-]*: .*\)$/\1/p' "$TMP/wget" >"$TMP/head"
   CODE=$(sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$TMP/wget" | tail -n 1)
   CODE=${CODE:-000}
@@ -395,6 +395,8 @@ try:
     answer = urllib.request.urlopen(request, timeout=30)
 except urllib.error.HTTPError as error:
     answer = error
+except OSError as error:
+    sys.exit("python3: %s" % error)
 with open(head, "w") as f:
     f.write("".join("%s: %s\n" % pair for pair in answer.headers.items()))
 with open(out, "wb") as f:
@@ -407,31 +409,29 @@ print(answer.status)
 ' 2>>"$LOGFILE") || CODE=000
 }
 
+json_value() { # NAME, result in JSON_VALUE
+  JSON_VALUE=$(sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
+}
+
 # Temporary credentials of the instance's role, by IMDSv2.
 instance_role() {
   HEADERS="X-aws-ec2-metadata-token-ttl-seconds: 300$LF" CURL_USER=
-  : >"$TMP/empty"
+  true >"$TMP/empty"
   http PUT "$IMDS/latest/api/token" "$TMP/token" "$TMP/empty" 4096
-  [ "$CODE" = 200 ] || {
-    fail "the instance metadata service gave no token (HTTP $CODE)"
-    return 1
-  }
+  [ "$CODE" = 200 ] || fail "the instance metadata service gave no token (HTTP $CODE)" || return
   HEADERS="X-aws-ec2-metadata-token: $(cat "$TMP/token")$LF"
   http GET "$IMDS/latest/meta-data/iam/security-credentials/" "$TMP/role" - 4096
   read -r ir_role <"$TMP/role" || [ -n "${ir_role:-}" ] || ir_role=
-  [ "$CODE" = 200 ] && [ -n "$ir_role" ] || {
-    fail "this instance has no role (HTTP $CODE): attach an instance profile, or use another auth"
-    return 1
-  }
+  [ "$CODE" = 200 ] && [ -n "$ir_role" ] || fail "this instance has no role (HTTP $CODE): attach an instance profile, or use another auth" || return
   http GET "$IMDS/latest/meta-data/iam/security-credentials/$ir_role" "$TMP/creds" - 16384
-  ACCESS_KEY=$(sed -n 's/.*"AccessKeyId" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
-  SECRET_KEY=$(sed -n 's/.*"SecretAccessKey" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
-  TOKEN=$(sed -n 's/.*"Token" *: *"\([^"]*\)".*/\1/p' "$TMP/creds")
+  json_value AccessKeyId
+  ACCESS_KEY=$JSON_VALUE
+  json_value SecretAccessKey
+  SECRET_KEY=$JSON_VALUE
+  json_value Token
+  TOKEN=$JSON_VALUE
   rm -f "$TMP/creds" "$TMP/token"
-  [ -n "$ACCESS_KEY" ] && [ -n "$SECRET_KEY" ] || {
-    fail "the role $ir_role has no usable credentials (HTTP $CODE)"
-    return 1
-  }
+  [ -n "$ACCESS_KEY" ] && [ -n "$SECRET_KEY" ] || fail "the role $ir_role has no usable credentials (HTTP $CODE)" || return
 }
 
 # One request to the store, tried again where waiting can help. Result as of http.
@@ -448,7 +448,7 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
   esac
   rq_try=1
   while :; do
-    rq_url=$STORE/$2 HEADERS='' CURL_USER='' rq_type='' rq_hash=$EMPTY_SHA256
+    rq_url=$STORE/$2 HEADERS='' CURL_USER='' rq_type='' rq_hash=$EMPTY_SHA256 rq_no=
     [ -z "$5" ] || HEADERS="If-None-Match: $5$LF"
     if [ "$1" = PUT ]; then
       rq_type=application/json HEADERS="Content-Type: application/json$LF"
@@ -460,10 +460,11 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
     *)
       if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ]; then
         rq_headers=$HEADERS
-        instance_role || return 0
+        instance_role || rq_no=yes
         HEADERS=$rq_headers
       fi
-      case $FETCH:$2 in
+      case $rq_no$FETCH:$2 in
+      yes*) ;;
       curl-sigv4:*=*) sign_request "$1" "$rq_url" "$rq_hash" "$rq_type" ;;
       curl-sigv4:*)
         CURL_USER=$ACCESS_KEY:$SECRET_KEY
@@ -474,7 +475,7 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
       esac
       ;;
     esac
-    http "$1" "$rq_url" "$3" "$4" "$6" || return 0
+    if [ -n "$rq_no" ]; then CODE=000; else http "$1" "$rq_url" "$3" "$4" "$6" || return 0; fi
     case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
     [ $rq_try -lt "$TRIES" ] || return 0
     say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
@@ -501,7 +502,7 @@ presigned_url() {
 # ------------------------------------------------------------------------------------------------------------- verifying
 
 decode64() { # TEXT FILE
-  if have base64; then printf '%s' "$1" | base64 -d >"$2" 2>/dev/null; else printf '%s' "$1" | openssl base64 -d -A >"$2"; fi
+  printf '%s' "$1" | base64 -d >"$2" 2>/dev/null
 }
 
 # True if the Ed25519 signature over FILE is right. KEY is base64 of the SPKI form: 12 fixed bytes, 32 of key.
@@ -523,49 +524,47 @@ verify_signature() { # FILE KEY SIG SSHSIG
     python3 -c '
 import sys, hashlib, base64
 p = 2**255 - 19; L = 2**252 + 27742317777372353535851937790883648493
-d = -121665 * pow(121666, p - 2, p) % p
+def over(a, b): return a * pow(b, p - 2, p) % p
+d = over(-121665, 121666)
 def add(P, Q):
-    a = (P[1] - P[0]) * (Q[1] - Q[0]) % p; b = (P[1] + P[0]) * (Q[1] + Q[0]) % p
-    c = 2 * P[3] * Q[3] * d % p; e = 2 * P[2] * Q[2] % p
-    E, F, G, H = b - a, e - c, e + c, b + a
-    return (E * F % p, G * H % p, F * G % p, E * H % p)
+    (a, b), (c, e) = P, Q; t = d * a * b * c * e
+    return over(a * e + b * c, 1 + t), over(b * e + a * c, 1 - t)
 def mul(s, P):
-    Q = (0, 1, 1, 0)
+    Q = 0, 1
     while s:
         if s & 1: Q = add(Q, P)
         P = add(P, P); s >>= 1
     return Q
 def point(b):
     y = int.from_bytes(b, "little"); sign = y >> 255; y &= 2**255 - 1
-    if y >= p: raise ValueError
-    x2 = (y * y - 1) * pow(d * y * y + 1, p - 2, p) % p; x = pow(x2, (p + 3) // 8, p)
-    if (x * x - x2) % p: x = x * pow(2, (p - 1) // 4, p) % p
-    if (x * x - x2) % p or (x == 0 and sign): raise ValueError
-    if x & 1 != sign: x = p - x
-    return (x, y, 1, x * y % p)
-message = open(sys.argv[1], "rb").read(); key = base64.b64decode(sys.argv[2])[12:]; sig = base64.b64decode(sys.argv[3])
-if len(key) != 32 or len(sig) != 64: sys.exit(1)
-try: A, R = point(key), point(sig[:32])
-except ValueError: sys.exit(1)
-s = int.from_bytes(sig[32:], "little")
-if s >= L: sys.exit(1)
+    z = over(y * y - 1, d * y * y + 1); x = pow(z, (p + 3) // 8, p)
+    if (x * x - z) % p: x = x * pow(2, (p - 1) // 4, p) % p
+    if y >= p or (x * x - z) % p or (x == 0 and sign): raise ValueError
+    return (x if x & 1 == sign else p - x), y
+message = open(sys.argv[1], "rb").read(); key, sig = map(base64.b64decode, sys.argv[2:])
+key = key[12:]; s = int.from_bytes(sig[32:], "little")
 h = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
-by = 4 * pow(5, p - 2, p) % p
-X, Y = mul(s, point(by.to_bytes(32, "little"))), add(R, mul(h, A))
-sys.exit((X[0] * Y[2] - Y[0] * X[2]) % p != 0 or (X[1] * Y[2] - Y[1] * X[2]) % p != 0)
+B = point(over(4, 5).to_bytes(32, "little"))
+sys.exit(len(key) != 32 or len(sig) != 64 or s >= L or mul(s, B) != add(point(sig[:32]), mul(h, point(key))))
 ' "$1" "$2" "$3" 2>/dev/null
     ;;
   *)
-    fail 'none of openssl 3, ssh-keygen and python3 is installed: nothing can be verified'
-    return 1
+    fail 'none of openssl 3, ssh-keygen and python3 is installed: nothing can be verified' || return
     ;;
   esac
 }
 
-# Reads and checks a channel file. Only what stands before the signature is believed, and only after it was verified.
+# Reads and checks a channel file. Only what stands before the signature is believed, and only after it was verified;
+# what this host keeps was verified when it came. On failure nothing of it is left in BUNDLE and C_SERIAL.
 read_channel() { # FILE
-  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG='' ch_recipe='' ch_channel='' ch_first='' ch_signed=yes
-  : >"$TMP/signed"
+  check_channel "$1" && return 0
+  BUNDLE='' C_SERIAL=''
+  return 1
+}
+
+check_channel() {
+  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_AGENT='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG='' ch_recipe='' ch_channel='' ch_first='' ch_signed=yes
+  true >"$TMP/signed"
   while IFS=' ' read -r ch_name ch_value ch_more; do
     case $ch_name in
     sig)
@@ -577,10 +576,7 @@ read_channel() { # FILE
       continue
       ;;
     esac
-    [ $ch_signed = yes ] || {
-      fail 'the channel has lines after its signature'
-      return 1
-    }
+    [ $ch_signed = yes ] || fail 'the channel has lines after its signature' || return
     printf '%s\n' "$ch_name${ch_value:+ $ch_value}${ch_more:+ $ch_more}" >>"$TMP/signed"
     case $ch_name in
     parbake-channel) ch_first=$ch_value ;;
@@ -588,6 +584,7 @@ read_channel() { # FILE
     channel) ch_channel=$ch_value ;;
     serial) C_SERIAL=$ch_value ;;
     bundle) BUNDLE=$ch_value BUNDLE_SIZE=$ch_more ;;
+    agent) C_AGENT=$ch_value ;;
     expires) C_EXPIRES=$ch_value ;;
     key) C_KEY=$ch_value ;;
     esac
@@ -596,11 +593,11 @@ read_channel() { # FILE
     fail 'what the store sent is no channel file of version 1'
   elif case " $KEYS " in *" $C_KEY "*) [ -z "$C_KEY" ] ;; esac then
     fail 'the channel is signed by a key that this host does not trust'
-  elif ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
+  elif [ "$1" != "$STATE/channel" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
     fail "the channel's signature is wrong"
   elif [ "$ch_recipe" != "$RECIPE" ] || [ "$ch_channel" != "$CHANNEL" ]; then
     fail "the channel is $ch_recipe/$ch_channel, wanted $RECIPE/$CHANNEL"
-  elif ! is_number "$C_SERIAL" || ! is_hex64 "$BUNDLE" || ! is_number "$BUNDLE_SIZE" || ! is_number "$C_EXPIRES"; then
+  elif ! is_number "$C_SERIAL" || ! is_hex64 "$BUNDLE" || ! is_hex64 "$C_AGENT" || ! is_number "$BUNDLE_SIZE" || ! is_number "$C_EXPIRES"; then
     fail 'the channel has a field that is missing or malformed'
   else
     return 0
@@ -609,10 +606,7 @@ read_channel() { # FILE
 }
 
 not_expired() {
-  [ "$C_EXPIRES" -eq 0 ] || [ "$(date +%s)" -lt "$C_EXPIRES" ] || {
-    fail "the channel has expired: publish again"
-    return 1
-  }
+  [ "$C_EXPIRES" -eq 0 ] || [ "$(date +%s)" -lt "$C_EXPIRES" ] || fail 'the channel has expired: publish again' || return
 }
 
 # --------------------------------------------------------------------------------------------------------------- pulling
@@ -626,33 +620,32 @@ pull_channel() {
   request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
   case $CODE in
   304)
-    UNCHANGED=yes
+    UNCHANGED=yes ERROR=
     read_channel "$STATE/channel" && not_expired
     return
     ;;
   200) ;;
   000)
+    # Nor will the report go through: one try is enough.
+    TRIES=1
     [ -n "$ERROR" ] || fail "the store at $STORE cannot be reached"
     return 1
     ;;
   401 | 403)
-    fail "the store refused channels/$RECIPE/$CHANNEL (HTTP $CODE): check the credentials and the host's clock"
-    return 1
+    fail "the store refused channels/$RECIPE/$CHANNEL (HTTP $CODE): check the credentials and the host's clock" || return
     ;;
   404)
-    fail "there is no channel $RECIPE/$CHANNEL in the store: publish the recipe first"
-    return 1
+    fail "there is no channel $RECIPE/$CHANNEL in the store: publish the recipe first" || return
     ;;
   *)
-    fail "the store answered $CODE for channels/$RECIPE/$CHANNEL"
-    return 1
+    fail "the store answered $CODE for channels/$RECIPE/$CHANNEL" || return
     ;;
   esac
+  ERROR=
+  # Stores and tools without conditional requests send what is known already.
+  if [ -r "$STATE/channel" ] && [ "$(cat "$STATE/channel")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
   read_channel "$TMP/channel" || return 1
-  [ "$C_SERIAL" -ge "$pc_seen" ] || {
-    fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen: refused"
-    return 1
-  }
+  [ "$C_SERIAL" -ge "$pc_seen" ] || fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen: refused" || return
   not_expired
 }
 
@@ -660,38 +653,42 @@ pull_channel() {
 pull_bundle() {
   [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
   request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
-  [ "$CODE" = 200 ] || {
-    fail "the store answered $CODE for bundle $BUNDLE"
-    return 1
-  }
-  digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || {
-    fail "bundle $BUNDLE is damaged: its sha256 is $DIGEST"
-    return 1
-  }
+  [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE" || return
+  digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || fail "bundle $BUNDLE is damaged: its sha256 is $DIGEST" || return
   # Files and folders only, all below the folder: the bundle is signed, but a mistake of ours must not write elsewhere.
-  if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -qv '^[-d]' || tar -tzf "$TMP/bundle" 2>/dev/null | grep -q '^/\|^\.\./\|/\.\./\|/\.\.$'; then
-    fail "bundle $BUNDLE holds something else than files below its own folder: refused"
-    return 1
+  if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -q '^[^-d]\| link to \| -> \| /\|[ /]\.\.$\|[ /]\.\./'; then
+    fail "bundle $BUNDLE holds something else than files below its own folder: refused" || return
   fi
-  mkdir -p "$STATE/bundles" "$TMP/tree" && tar -xzf "$TMP/bundle" -C "$TMP/tree" 2>>"$LOGFILE" && [ -r "$TMP/tree/index" ] || {
-    fail "bundle $BUNDLE cannot be unpacked: is the disk full?"
-    return 1
-  }
-  rm -rf "${STATE:?}/bundles/$BUNDLE"
-  mv "$TMP/tree" "$STATE/bundles/$BUNDLE"
+  rm -rf "$TMP/tree" "${STATE:?}/bundles/$BUNDLE"
+  mkdir "$TMP/tree" && tar -xzf "$TMP/bundle" -C "$TMP/tree" 2>>"$LOGFILE" && [ -r "$TMP/tree/index" ] || fail "bundle $BUNDLE cannot be unpacked: is the disk full?" || return
+  # On the disk before it has its name: a power cut may not leave half a bundle under it.
+  sync
+  mv "$TMP/tree" "$STATE/bundles/$BUNDLE" && rm -f "$TMP/bundle"
 }
 
 # Remembers the channel only when its bundle is here, so that an interrupted run asks again.
 keep_channel() {
   [ $UNCHANGED = no ] || return 0
-  cp "$TMP/channel" "$STATE/channel.new" && mv "$STATE/channel.new" "$STATE/channel" || return 1
-  printf '%s\n' "$C_SERIAL" >"$STATE/serial.new" && mv "$STATE/serial.new" "$STATE/serial"
+  printf '%s\n' "$C_SERIAL" >"$STATE/serial.new" && mv "$STATE/serial.new" "$STATE/serial" &&
+    cp "$TMP/channel" "$STATE/channel.new" && mv "$STATE/channel.new" "$STATE/channel" || fail "$STATE cannot be written: is the disk full?" || return
   printf '%s\n' "$ETAG" >"$STATE/channel.etag"
   set +f
   for kc_old in "$STATE"/bundles/*; do
     [ "${kc_old##*/}" = "$BUNDLE" ] || rm -rf "$kc_old"
   done
   set -f
+}
+
+# Replaces this file by the agent that the channel names.
+update_agent() {
+  [ -f "$SELF" ] && digest_of "$SELF" && [ "$DIGEST" != "$C_AGENT" ] || return 0
+  request GET "agents/$C_AGENT.sh" "$TMP/agent" - '' 262144
+  if [ "$CODE" = 200 ] && digest_of "$TMP/agent" && [ "$DIGEST" = "$C_AGENT" ] && sh -n "$TMP/agent" 2>/dev/null &&
+    cp "$TMP/agent" "$SELF.new" && chmod 755 "$SELF.new" && mv "$SELF.new" "$SELF"; then
+    say "agent replaced by $C_AGENT"
+  else
+    say "agent $C_AGENT could not be had (HTTP $CODE): this one stays"
+  fi
 }
 
 # ----------------------------------------------------------------------------------------------------------------- steps
@@ -708,17 +705,14 @@ stamp_of() { # WHEN DIGEST, result in STAMP
 # Runs the steps of the index. Result: RAN, STAMPED, FAILED (counts), $TMP/steps (JSON), READY (uptime, hundredths).
 run_steps() {
   BAD=' ' JSON_COMMA=
+  [ -d "$STATE/instances/$INSTANCE" ] || mkdir -p "$STATE/instances/$INSTANCE"
   disk_clock
   while IFS=' ' read -r rs_kind S_INDEX S_NAME S_DIGEST S_WHEN S_TIMEOUT S_RETRIES S_NEEDS; do
     [ "$rs_kind" = step ] || continue
-    is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES" || {
-      fail "bundle $BUNDLE has a malformed index"
-      return 1
-    }
+    is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES" || fail "bundle $BUNDLE has a malformed index" || return
     S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_BAKED=false
-    case $S_NEEDS in -) S_NEEDS= ;; esac
     rs_left=$S_NEEDS,
-    while [ -n "${rs_left%,}" ]; do
+    while [ -n "$rs_left" ]; do
       case $BAD in *" ${rs_left%%,*} "*) S_OUTCOME=blocked ;; esac
       rs_left=${rs_left#*,}
     done
@@ -736,8 +730,8 @@ run_steps() {
       ;;
     esac
     step_json >>"$TMP/steps"
-    printf 'step %s %s %s\n' "$S_NAME" "$S_OUTCOME" "$S_BAKED" >>"$TMP/status"
     JSON_COMMA=,
+    printf 'step %s %s %s\n' "$S_NAME" "$S_OUTCOME" "$S_BAKED" >>"$TMP/status"
   done <"$STATE/bundles/$BUNDLE/index"
   clock
   READY=$NOW
@@ -759,26 +753,39 @@ run_step() {
   if [ -r "$st_dir/env" ]; then
     while IFS= read -r st_line; do set -- "$@" "$st_line"; done <"$st_dir/env"
   fi
+  st_log=$STATE/log/$S_NAME.log
   while :; do
-    S_TRIES=$((S_TRIES + 1))
+    clock
+    st_begin=$NOW S_TRIES=$((S_TRIES + 1))
+    # A session of its own, so that all of the step can be stopped at once; in the background, so that signals are heard.
     (
       exec 9>&-
       umask 022
       unset LC_ALL
-      cd "$st_dir/files" && exec env -i "$@" $TIMEOUT "$S_TIMEOUT" ../run
-    ) </dev/null >"$TMP/output" 2>&1
+      cd "$st_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" ../run
+    ) </dev/null >"$st_log" 2>&1 &
+    STEP_PID=$!
+    wait $STEP_PID
     S_EXIT=$?
-    [ $S_EXIT -ne 0 ] && [ $S_TRIES -le "$S_RETRIES" ] || break
+    [ $S_EXIT -ne 0 ] || break
+    clock
+    # Some timeouts stop one process only, and report its signal.
+    if [ "$S_TIMEOUT" -gt 0 ] && [ $((NOW - st_begin)) -ge $((S_TIMEOUT * 100)) ]; then
+      kill -KILL "-$STEP_PID" 2>/dev/null
+      S_EXIT=124
+    fi
+    [ $S_TRIES -le "$S_RETRIES" ] || break
     say "step $S_NAME failed with $S_EXIT, trying again ($S_TRIES of $S_RETRIES)"
     sleep $((S_TRIES * 2))
   done
-  cat "$TMP/output" >"$STATE/log/$S_NAME.log"
+  STEP_PID=
   if [ $S_EXIT -eq 0 ]; then
     S_OUTCOME=ran RAN=$((RAN + 1))
     if [ -n "$STAMP" ]; then
       # What the step wrote must be on the disk before its stamp is: a power cut may not leave a stamp alone.
       sync
-      printf '%s %s\n' "$STAMP_MARK" "$S_NAME" >"$STAMP.new" && mv "$STAMP.new" "$STAMP" || {
+      printf '%s %s\n' "$STAMP_MARK" "$S_NAME" >"$STAMP"
+      [ -e "$STAMP" ] || {
         fail "the stamp of step $S_NAME cannot be written: is the disk full?"
         S_OUTCOME=failed
       }
@@ -795,10 +802,10 @@ run_step() {
   case $S_OUTCOME in
   ran) say "step $S_NAME done in $SECONDS_TEXT s" ;;
   *)
-    [ $S_EXIT -ne 124 ] || say "step $S_NAME was stopped after its timeout of $S_TIMEOUT s"
-    fail "step $S_NAME failed with exit status $S_EXIT after $SECONDS_TEXT s; its last lines:"
-    tail -n 5 "$TMP/output" | while IFS= read -r st_line; do say "  $st_line"; done
-    ERROR="step $S_NAME failed with exit status $S_EXIT"
+    st_why="exit status $S_EXIT after $SECONDS_TEXT s"
+    [ $S_EXIT -ne 124 ] || st_why="its timeout of $S_TIMEOUT s"
+    fail "step $S_NAME failed with $st_why"
+    tail -n 5 "$st_log" | while IFS= read -r st_line; do say "  $st_line"; done
     ;;
   esac
   event "step-end $S_NAME $S_OUTCOME $SECONDS_TEXT"
@@ -810,9 +817,9 @@ event() {
 
 # ---------------------------------------------------------------------------------------------------------------- report
 
-# Printable ASCII of standard input as the inside of a JSON string.
+# Standard input as the inside of a JSON string; what is not printable ASCII becomes a question mark.
 json_text() {
-  tr -cd '\011\012\040-\176' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/\\t/g' -e 's/$/\\n/' | tr -d '\n'
+  tr '\015' '\012' | tr -c '\011\012\040-\176' '?' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/\\t/g' -e 's/$/\\n/' | tr -d '\n'
 }
 
 step_json() {
@@ -821,26 +828,13 @@ step_json() {
   seconds $S_WALL
   sj_wall=$SECONDS_TEXT
   seconds $S_CPU
-  printf '%s{"name":"%s","digest":"%s","when":"%s","outcome":"%s","baked":%s,"startUptime":%s,"wall":%s,"cpu":%s,"rxBytes":%s,"diskBytes":%s,"exit":%s,"attempts":%s' \
-    "$JSON_COMMA" "$S_NAME" "$S_DIGEST" "$S_WHEN" "$S_OUTCOME" "$S_BAKED" "$sj_start" "$sj_wall" "$SECONDS_TEXT" "$S_RX" "$S_DISK" "$S_EXIT" "$S_TRIES"
+  printf %s "$JSON_COMMA{\"name\":\"$S_NAME\",\"digest\":\"$S_DIGEST\",\"when\":\"$S_WHEN\",\"outcome\":\"$S_OUTCOME\",\"baked\":$S_BAKED,\"startUptime\":$sj_start,\"wall\":$sj_wall,\"cpu\":$SECONDS_TEXT,\"rxBytes\":$S_RX,\"diskBytes\":$S_DISK,\"exit\":$S_EXIT,\"attempts\":$S_TRIES"
   if [ "$S_OUTCOME" = failed ]; then
     printf ',"output":"'
-    tail -c 2000 "$TMP/output" | json_text
+    tail -c 2000 "$STATE/log/$S_NAME.log" | json_text
     printf '"'
   fi
   printf '}'
-}
-
-# One name=value of os-release, in OS_VALUE, safe inside JSON.
-os_release() {
-  OS_VALUE=
-  [ -r /etc/os-release ] || return 0
-  while IFS='=' read -r or_name or_value; do
-    [ "$or_name" = "$1" ] || continue
-    or_value=${or_value#\"}
-    OS_VALUE=${or_value%\"}
-  done </etc/os-release
-  is_name "$OS_VALUE" || OS_VALUE=unknown
 }
 
 find_host() {
@@ -854,13 +848,18 @@ find_host() {
 }
 
 write_report() {
-  find_host
+  [ -n "${HOST:-}" ] || find_host
   wr_date=$(date -u '+%Y-%m-%d %s')
   wr_epoch=${wr_date#* } wr_date=${wr_date% *}
-  wr_run=$RUN_ID
-  os_release ID
-  wr_os=$OS_VALUE
-  os_release VERSION_ID
+  wr_os=unknown wr_version=unknown
+  [ ! -r /etc/os-release ] || while IFS='="' read -r wr_word wr_value wr_quoted; do
+    wr_value=$wr_value${wr_quoted%\"}
+    case $wr_word in
+    ID) wr_os=$wr_value ;;
+    VERSION_ID) wr_version=$wr_value ;;
+    esac
+  done </etc/os-release
+  is_name "$wr_os" && is_name "$wr_version" || wr_os=unknown wr_version=unknown
   read -r wr_kernel </proc/sys/kernel/osrelease
   is_name "$wr_kernel" || wr_kernel=unknown
   wr_cpus=0
@@ -877,40 +876,49 @@ write_report() {
     wr_keys_digest=$DIGEST
   fi
   digest_of_text "$HOSTNAME"
-  wr_outcome=ok
-  [ -z "$ERROR" ] && [ "$FAILED" -eq 0 ] || wr_outcome=failed
+  wr_outcome=ok wr_error=
+  [ "$FAILED" -eq 0 ] || wr_outcome=failed
+  if [ -n "$ERROR" ]; then
+    wr_outcome=failed
+    wr_error=$(printf '%s' "$ERROR" | json_text)
+  fi
   clock
-  wr_started=$((wr_epoch - (NOW - START) / 100))
+  seconds $START
+  wr_start=$SECONDS_TEXT
+  seconds "$READY"
+  wr_ready=$SECONDS_TEXT
+  seconds "$FETCHED"
+  echo ']}' >>"$TMP/steps"
+  # One report, one line: Hive-like readers want it so.
   {
-    printf '{"v":1,"run":"%s","host":"%s","hostname":"%s","instance":"%s","recipe":"%s","channel":"%s","serial":%s,"bundle":"%s","agentVersion":"%s","image":"%s"' \
-      "$wr_run" "$HOST" "$HOSTNAME" "$INSTANCE" "$RECIPE" "$CHANNEL" "${C_SERIAL:-0}" "${BUNDLE:-}" "$VERSION" "$IMAGE"
-    printf ',"trigger":"%s","purpose":"%s","first":%s,"cold":%s' "$TRIGGER" "$PURPOSE" "$FIRST" "$COLD"
-    seconds $START
-    wr_start=$SECONDS_TEXT
-    seconds "$READY"
-    wr_ready=$SECONDS_TEXT
-    seconds "$FETCHED"
-    printf ',"startedAt":%s,"startUptime":%s,"readyUptime":%s,"fetchSeconds":%s,"outcome":"%s","error":"%s"' \
-      "$wr_started" "$wr_start" "$wr_ready" "$SECONDS_TEXT" "$wr_outcome" "$(printf '%s' "$ERROR" | tr '\n' ' ' | json_text | sed 's/\\n$//')"
-    printf ',"os":{"id":"%s","version":"%s","arch":"%s","kernel":"%s"},"cpus":%s,"memoryKiB":%s' "$wr_os" "$OS_VALUE" "$(uname -m)" "$wr_kernel" "$wr_cpus" "$wr_memory"
-    printf ',"tools":{"fetch":"%s","verify":"%s","lock":"%s"}' "$FETCH" "$VERIFY" "$LOCK"
-    printf ',"identity":{"machineId":"%s","sshHostKeys":"%s","hostname":"%s"},"steps":[' "$MACHINE_DIGEST" "$wr_keys_digest" "$DIGEST"
+    tr -d '\n' <<END
+{"v":1,"run":"$RUN_ID","host":"$HOST","hostname":"$HOSTNAME","instance":"$INSTANCE",
+"recipe":"$RECIPE","channel":"$CHANNEL","serial":${C_SERIAL:-0},"bundle":"$BUNDLE","agentVersion":"$VERSION","image":"$IMAGE",
+"trigger":"$TRIGGER","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
+"startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
+"os":{"id":"$wr_os","version":"$wr_version","arch":"$(uname -m)","kernel":"$wr_kernel"},"cpus":$wr_cpus,"memoryKiB":$wr_memory,
+"tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
+"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys_digest","hostname":"$DIGEST"},"steps":[
+END
     cat "$TMP/steps"
-    printf ']}\n'
-  } >"$TMP/report"
-  cp "$TMP/report" "$STATE/report.json"
-  {
-    printf 'recipe %s\nchannel %s\nserial %s\nbundle %s\nimage %s\nrun %s\nfinished %s\noutcome %s %s\n' \
-      "$RECIPE" "$CHANNEL" "${C_SERIAL:-0}" "${BUNDLE:-none}" "${IMAGE:-none}" "$RUN_ID" "$wr_epoch" "$wr_outcome" "$ERROR"
-    cat "$TMP/status"
-  } >"$STATE/status.new" && chmod 644 "$STATE/status.new" && mv "$STATE/status.new" "$STATE/status"
+  } >"$STATE/report.json"
+  cat - "$TMP/status" >"$STATE/status" <<END
+recipe $RECIPE
+channel $CHANNEL
+serial ${C_SERIAL:-0}
+bundle ${BUNDLE:-none}
+image ${IMAGE:-none}
+run $RUN_ID
+finished $wr_epoch
+outcome $wr_outcome $ERROR
+END
   if [ "$TRIGGER" = bake ]; then
-    event "report $(cat "$TMP/report")"
+    event "report $(cat "$STATE/report.json")"
     return 0
   fi
-  request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$wr_run.json" "$TMP/answer" "$TMP/report" '' 65536
+  request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$RUN_ID.json" "$TMP/answer" "$STATE/report.json" '' 65536
   case $CODE in
-  2??) say "report $wr_run sent" ;;
+  2??) say "report $RUN_ID sent" ;;
   *) say "the report could not be sent (HTTP $CODE); it is kept in $STATE/report.json" ;;
   esac
 }
@@ -918,29 +926,21 @@ write_report() {
 # --------------------------------------------------------------------------------------------------------------- converge
 
 prepare() {
-  for pr_dir in "$RUN" "$RUN/stamps" "$STATE" "$STATE/stamps" "$STATE/log"; do
-    [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || {
-      fail "the folder $pr_dir cannot be made"
-      return 1
-    }
+  for pr_dir in "$RUN/stamps" "$STATE/stamps" "$STATE/log" "$STATE/bundles" "$TMP"; do
+    [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || fail "the folder $pr_dir cannot be made" || return
   done
-  chmod 711 "$STATE" 2>/dev/null
   find_tools
 }
 
 find_instance() {
   INSTANCE=
-  if [ -r "${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}" ]; then
-    read -r INSTANCE <"${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}"
-  fi
+  if [ -r "$INSTANCE_FILE" ]; then read -r INSTANCE <"$INSTANCE_FILE"; fi
   is_name "$INSTANCE" || INSTANCE=unknown
-  COLD=false
+  COLD=false FIRST=true IMAGE=
   [ -d "$STATE/instances/$INSTANCE" ] || COLD=true
-  mkdir -p "$STATE/instances/$INSTANCE"
-  FIRST=true
   [ ! -e "$RUN/converged" ] || FIRST=false
-  IMAGE=
   [ ! -r "$STATE/image" ] || read -r IMAGE <"$STATE/image"
+  is_name "$IMAGE" || IMAGE=
 }
 
 # True where the index names a step that must run now.
@@ -955,60 +955,63 @@ anything_due() {
 
 converge() {
   clock
-  START=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 EVENTS=${EVENTS:-}
-  BUNDLE='' C_SERIAL='' RUN_ID=
-  case $TRIGGER in boot) TRIES=6 ;; bake) PHASE=bake STAMP_MARK=baked ;; esac
-  prepare || return 1
-  read_conf || return 2
-  case $TRIGGER in cron) cv_wait=0 ;; *) cv_wait=3600 ;; esac
-  take_lock $cv_wait || return 75
+  START=$NOW READY=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 WAIT=3600
+  BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown
+  case $TRIGGER in
+  boot) TRIES=6 ;;
+  cron) WAIT=0 ;;
+  bake) PHASE=bake STAMP_MARK=baked ;;
+  esac
+  cv_status=1
+  prepare && cv_status=2 && read_conf || {
+    outcome
+    return $cv_status
+  }
+  take_lock $WAIT || return 75
   trap release EXIT
   trap 'exit 130' INT TERM
   # The second starter of a boot (unit in a baked image, runcmd) finds the work done.
   if [ "$TRIGGER" = boot ] && [ -e "$RUN/converged" ]; then return 0; fi
-  TMP=$STATE/tmp.$$
-  set +f
-  rm -rf "$STATE"/tmp.*
-  set -f
-  mkdir "$TMP" || {
-    fail "$STATE cannot be written: is the disk full or read-only?"
-    return 1
-  }
+  true >"$TMP/steps" && true >"$TMP/status" || fail "$TMP cannot be written: is the disk full or read-only?"
   find_instance
   read -r RUN_ID </proc/sys/kernel/random/uuid
-  : >"$TMP/steps"
-  : >"$TMP/status"
-  READY=$START
-  if timeout -k 1 1 true 2>/dev/null; then TIMEOUT='timeout -k 10'; else TIMEOUT=timeout; fi
   if pull_channel && pull_bundle && keep_channel; then
-    :
+    clock
+    FETCHED=$((NOW - START))
+    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
+    run_steps
   else
     # Unreachable or unbelievable: what was verified earlier still holds, so boot steps and unfinished work go on.
     cv_error=$ERROR
-    if [ "$TRIGGER" = bake ] || [ ! -r "$STATE/channel" ] || ! read_channel "$STATE/channel" || ! not_expired || [ ! -r "$STATE/bundles/$BUNDLE/index" ]; then
-      ERROR=$cv_error
-      clock
-      READY=$NOW
-      say "failed recipe=$RECIPE: $ERROR"
-      write_report
-      return 1
+    clock
+    FETCHED=$((NOW - START)) READY=$NOW
+    if [ "$TRIGGER" != bake ] && [ -r "$STATE/channel" ] && read_channel "$STATE/channel" && not_expired && [ -r "$STATE/bundles/$BUNDLE/index" ]; then
+      say "going on with the last good bundle, serial $C_SERIAL"
+      run_steps
     fi
-    ERROR=$cv_error
-    say "going on with the last good bundle, serial $C_SERIAL"
+    ERROR=$cv_error UNCHANGED=yes
   fi
-  clock
-  FETCHED=$((NOW - START))
-  if [ "$UNCHANGED" = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
-  run_steps
-  seconds "$READY"
-  if [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]; then
-    : >"$RUN/converged"
-    say "ready recipe=$RECIPE run=$RUN_ID serial=$C_SERIAL ran=$RAN stamped=$STAMPED uptime=$SECONDS_TEXT"
-  else
-    say "failed recipe=$RECIPE run=$RUN_ID ran=$RAN stamped=$STAMPED failed=$FAILED uptime=$SECONDS_TEXT: $ERROR"
-  fi
+  outcome
+  cv_status=$?
   write_report
-  [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]
+  if [ $UNCHANGED = no ] && [ "$TRIGGER" != bake ]; then
+    update_schedule
+    update_agent
+  fi
+  return $cv_status
+}
+
+# What this converge came to, on the console at boot. False unless all is well.
+outcome() {
+  seconds "$READY"
+  oc_text="recipe=${RECIPE:-unknown} run=$RUN_ID serial=${C_SERIAL:-0} ran=$RAN stamped=$STAMPED"
+  if [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]; then
+    true >"$RUN/converged"
+    say "ready $oc_text uptime=$SECONDS_TEXT"
+    return 0
+  fi
+  say "failed $oc_text failed=$FAILED uptime=$SECONDS_TEXT: $ERROR"
+  return 1
 }
 
 # -------------------------------------------------------------------------------------------------------------- schedule
@@ -1017,16 +1020,21 @@ converge() {
 # cloud-init's last stage does. Later by cron, else by a timer. The minute depends on the host, so a fleet spreads.
 install_schedule() {
   find_host
-  is_minutes=$EVERY
-  [ "$is_minutes" -ge 1 ] && [ "$is_minutes" -le 60 ] || is_minutes=60
+  # Neither cron nor a calendar timer counts past the hour: from there on whole hours, up to a day.
+  is_minutes=$EVERY is_hours=0
+  if [ "$is_minutes" -lt 1 ]; then is_minutes=1; fi
+  if [ "$is_minutes" -ge 60 ]; then is_hours=$((is_minutes / 60)) is_minutes=60; fi
+  if [ "$is_hours" -gt 24 ]; then is_hours=24; fi
   is_offset=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_minutes))
+  is_cron="$is_offset-59/$is_minutes *" is_timer="*:$is_offset/$is_minutes"
+  if [ "$is_hours" -gt 0 ]; then is_cron="$is_offset */$is_hours" is_timer="0/$is_hours:$is_offset"; fi
   umask 022
   if [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
 Description=parbake: converge at boot
 Wants=network-online.target
 After=network-online.target cloud-config.service
-ConditionPathExists=/etc/parbake/agent.conf
+ConditionPathExists=$CONF
 
 [Service]
 ExecStart=$SELF run --trigger boot
@@ -1038,8 +1046,8 @@ WantedBy=multi-user.target"
       ln -s ../parbake-boot.service "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
   fi
   if [ -d "$ETC/cron.d" ]; then
-    replace "$ETC/cron.d/parbake" "# parbake converges every $is_minutes minutes; the offset spreads the fleet
-$is_offset-59/$is_minutes * * * * root test -x $SELF && $SELF run --trigger cron"
+    replace "$ETC/cron.d/parbake" "# parbake converges every $EVERY minutes; the offset spreads the fleet
+$is_cron * * * root test -x $SELF && $SELF run --trigger cron"
   elif [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake.service" "[Unit]
 Description=parbake: converge
@@ -1048,10 +1056,10 @@ Description=parbake: converge
 Type=oneshot
 ExecStart=$SELF run --trigger cron"
     replace "$ETC/systemd/system/parbake.timer" "[Unit]
-Description=parbake: converge every $is_minutes minutes
+Description=parbake: converge every $EVERY minutes
 
 [Timer]
-OnCalendar=*:$is_offset/$is_minutes
+OnCalendar=$is_timer
 Persistent=true
 
 [Install]
@@ -1061,6 +1069,16 @@ WantedBy=timers.target"
     say 'neither cron nor systemd is here: nothing will converge later'
   fi
   umask 077
+}
+
+# The recipe may ask for another interval than the one that came with the user-data.
+update_schedule() {
+  [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ] || return 0
+  while read -r us_name us_value _; do
+    if [ "$us_name" = every ] && is_number "$us_value"; then EVERY=$us_value; fi
+  done <"$STATE/bundles/$BUNDLE/index"
+  echo "$EVERY" >"$STATE/every"
+  install_schedule
 }
 
 # Writes a file only where it differs.
@@ -1076,10 +1094,12 @@ uninstall() {
   if [ -e "$ETC/systemd/system/parbake.timer" ]; then
     systemctl disable --now parbake.timer
     rm -f "$ETC/systemd/system/parbake.timer" "$ETC/systemd/system/parbake.service"
+    systemctl daemon-reload
   fi
-  rm -rf "$STATE" "$RUN" "${CONF%/*}"
-  rm -f "$LOGFILE" "$SELF"
-  say 'removed; what the steps did is left as it is'
+  rm -rf "$STATE" "$RUN"
+  rm -f "$CONF" "$LOGFILE" "$SELF"
+  rmdir "${CONF%/*}" 2>/dev/null
+  echo 'parbake: removed; what the steps did is left as it is' >&2
 }
 
 status() {

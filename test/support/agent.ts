@@ -1,0 +1,307 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { loadAgent } from '../../src/bundle/agent.ts'
+import { signChannel, type BundleChannel, type SigningKey } from '../../src/bundle/channel.ts'
+import { packBundle } from '../../src/bundle/pack.ts'
+import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
+import { stepDigest } from '../../src/recipe/digest.ts'
+import type { Recipe, Step, When } from '../../src/recipe/model.ts'
+import { keys } from '../../src/store/keys.ts'
+import { tempDir, type TempDir } from '../../src/system/temp.ts'
+import { sha256, type Sha256 } from '../../src/util/sha256.ts'
+
+/** Every shell that the agent must run under, as argv. */
+export const shells = {
+  dash: ['dash'],
+  bash: ['bash', '--posix'],
+  busybox: ['busybox', 'ash'],
+  mksh: ['mksh'],
+} as const
+
+export type ShellName = keyof typeof shells
+
+/** One step of a test recipe; the rest has defaults. */
+export interface StepSpec {
+  readonly name: string
+  /** Lines after the shebang. */
+  readonly script: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly files?: Readonly<Record<string, string>>
+  readonly needs?: readonly string[]
+  readonly when?: When
+  readonly timeoutSeconds?: number
+  readonly retries?: number
+}
+
+/** A rendered recipe with true digests. */
+export function testRecipe(specs: readonly StepSpec[], options: { name?: string; everyMinutes?: number } = {}): Recipe {
+  const steps: Step[] = []
+  for (const spec of specs) {
+    const needs = spec.needs ?? steps.map((step) => step.name)
+    const rendered = {
+      script: `#!/bin/sh\n${spec.script}\n`,
+      env: spec.env ?? {},
+      files: Object.entries(spec.files ?? {}).map(([path, text]) => ({
+        path,
+        executable: false,
+        content: Buffer.from(text),
+      })),
+    }
+    const digests = needs.map((name) => steps.find((step) => step.name === name)!.digest)
+    steps.push({
+      name: spec.name,
+      type: 'script',
+      when: spec.when ?? 'change',
+      bake: 'auto',
+      timeoutSeconds: spec.timeoutSeconds ?? 60,
+      retries: spec.retries ?? 0,
+      rendered,
+      needs,
+      digest: stepDigest({ type: 'script', rendered, needs: digests }),
+    })
+  }
+  const name = options.name ?? 'web'
+  const everyMinutes = options.everyMinutes ?? 15
+  return { name, folder: '/nowhere', file: '/nowhere/recipe.yaml', params: {}, everyMinutes, steps }
+}
+
+/** A fresh Ed25519 key. */
+export function signingKey(): SigningKey {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  return { privateKey, publicKey: publicKey.export({ format: 'der', type: 'spki' }).toString('base64') }
+}
+
+/** What a test gets wrong on purpose when it publishes. */
+export interface PublishOverrides {
+  readonly content?: Partial<BundleChannel>
+  readonly key?: SigningKey
+  /** The bundle's bytes; the channel names their digest. */
+  readonly bytes?: Buffer
+  /** Changes the channel's text after it was signed. */
+  readonly tamper?: (text: string) => string
+}
+
+export interface RunOptions {
+  readonly shell?: ShellName
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface AgentResult {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export const testSecrets = { accessKey: 'AKIDTEST', secretKey: 'se/cret+key/that+nobody=may"see\\' } as const
+
+/**
+ * A host that is a folder: the agent, its settings, state and logs in it, and beside it a store folder that it pulls from.
+ * Nothing outside of it is touched. `sleep` and `sync` do nothing unless asked for.
+ */
+export class AgentHost implements AsyncDisposable {
+  readonly root: string
+  readonly store: string
+  readonly key = signingKey()
+  #serial = 0
+  readonly #dir: TempDir
+
+  private constructor(dir: TempDir) {
+    this.#dir = dir
+    this.root = dir.path
+    this.store = join(dir.path, 'store')
+  }
+
+  static async create(conf: Readonly<Record<string, string>> = {}): Promise<AgentHost> {
+    const host = new AgentHost(await tempDir('agent-test'))
+    for (const folder of ['store', 'etc/cron.d', 'etc/systemd/system', 'etc/ssh', 'out', 'bin', 'conf', 'sbin']) {
+      await mkdir(host.path(folder), { recursive: true })
+    }
+    await writeFile(host.path('etc/machine-id'), '0123456789abcdef0123456789abcdef\n')
+    await writeFile(host.path('etc/ssh/ssh_host_ed25519_key.pub'), 'ssh-ed25519 AAAA test\n')
+    await writeFile(host.path('instance-id'), 'i-one\n')
+    await writeFile(host.agentPath, loadAgent().text, { mode: 0o755 })
+    for (const tool of ['sleep', 'sync']) await symlink('/bin/true', host.path('bin', tool))
+    await host.configure(conf)
+    return host
+  }
+
+  path(...parts: readonly string[]): string {
+    return join(this.root, ...parts)
+  }
+
+  get agentPath(): string {
+    return this.path('sbin/parbake-agent')
+  }
+
+  /** Writes agent.conf: a file:// store with this host's key unless `conf` says otherwise. */
+  async configure(conf: Readonly<Record<string, string>> = {}): Promise<void> {
+    const all = {
+      recipe: 'web',
+      channel: 'stable',
+      store: `file://${this.store}`,
+      auth: 'anonymous',
+      region: 'us-east-1',
+      key: this.key.publicKey,
+      purpose: 'fleet',
+      every: '15',
+      ...conf,
+    }
+    const text = Object.entries(all).map(([name, value]) => `${name}=${value}\n`)
+    await writeFile(this.path('conf/agent.conf'), text.join(''), { mode: 0o600 })
+  }
+
+  /** A program that stands first on the agent's PATH. */
+  async fake(name: string, script: string): Promise<void> {
+    const path = this.path('bin', name)
+    await rm(path, { force: true })
+    await writeFile(path, `#!/bin/sh\n${script}\n`)
+    await chmod(path, 0o755)
+  }
+
+  /** Packs, signs and puts a recipe into the store folder, as publishing does. */
+  async publish(recipe: Recipe, overrides: PublishOverrides = {}): Promise<BundleChannel> {
+    const bytes = overrides.bytes ?? (await packBundle(recipe)).bytes
+    this.#serial += 1
+    const content: BundleChannel = {
+      kind: 'bundle',
+      recipe: recipe.name,
+      channel: 'stable',
+      serial: this.#serial,
+      bundle: sha256(bytes),
+      bundleBytes: bytes.length,
+      agent: sha256(readFileSync(this.agentPath)),
+      published: '2026-11-20T10:00:00Z',
+      expires: 0,
+      ...overrides.content,
+    }
+    const text = signChannel(content, overrides.key ?? this.key)
+    await this.put(keys.bundle('web', content.bundle), bytes)
+    await this.put(keys.channel('web', 'stable'), overrides.tamper?.(text) ?? text)
+    return content
+  }
+
+  async put(key: string, body: Buffer | string): Promise<void> {
+    const path = join(this.store, key)
+    await mkdir(dirname(path), { recursive: true })
+    await rm(path, { force: true })
+    await writeFile(path, body)
+  }
+
+  /** Environment in which everything that the agent would touch is in this folder. */
+  env(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+    return {
+      PATH: `${this.path('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      PARBAKE_CONF: this.path('conf/agent.conf'),
+      PARBAKE_STATE: this.path('state'),
+      PARBAKE_RUN: this.path('run'),
+      PARBAKE_ETC: this.path('etc'),
+      PARBAKE_LOG: this.path('agent.log'),
+      PARBAKE_CONSOLE: this.path('console'),
+      PARBAKE_INSTANCE_FILE: this.path('instance-id'),
+      PARBAKE_SELF: this.agentPath,
+      ...extra,
+    }
+  }
+
+  start(args: readonly string[], options: RunOptions = {}): ChildProcess {
+    const [command, ...first] = shells[options.shell ?? 'dash']
+    return spawn(command, [...first, this.agentPath, ...args], {
+      env: this.env(options.env),
+      cwd: this.root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }
+
+  run(args: readonly string[], options: RunOptions = {}): Promise<AgentResult> {
+    return collect(this.start(args, options))
+  }
+
+  /** Runs a converge by hand and returns its report; fails where the exit code is not `code`. */
+  async converge(options: RunOptions & { readonly code?: number } = {}): Promise<Report> {
+    const result = await this.run(['run'], options)
+    if (result.code !== (options.code ?? 0)) {
+      throw new Error(`the agent ended with ${result.code ?? result.signal}:\n${result.stderr}`)
+    }
+    return this.report()
+  }
+
+  /** The last report, checked against the schema. */
+  report(): Report {
+    return reportSchema.parse(JSON.parse(readFileSync(this.path('state/report.json'), 'utf8')))
+  }
+
+  /** A text file below the root, '' where there is none. */
+  text(...parts: readonly string[]): string {
+    const path = this.path(...parts)
+    return existsSync(path) ? readFileSync(path, 'utf8') : ''
+  }
+
+  /** Lines that steps wrote to out/trace. */
+  trace(): string[] {
+    return this.text('out/trace').split('\n').slice(0, -1)
+  }
+
+  async clearTrace(): Promise<void> {
+    await rm(this.path('out'), { recursive: true, force: true })
+    await mkdir(this.path('out'))
+  }
+
+  /** What a reboot does to the host: /run is empty. */
+  async reboot(): Promise<void> {
+    await rm(this.path('run'), { recursive: true, force: true })
+  }
+
+  /** A step that writes its name to the trace and then does `more`. */
+  step(name: string, more = '', rest: Omit<StepSpec, 'name' | 'script'> = {}): StepSpec {
+    return { name, script: `echo ${name} >>${this.path('out/trace')}\n${more}`, ...rest }
+  }
+
+  stamped(digest: Sha256): boolean {
+    return existsSync(this.path('state/stamps', digest))
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#dir[Symbol.asyncDispose]()
+  }
+}
+
+/** Waits for the end of a child and what it printed. */
+export function collect(child: ChildProcess): Promise<AgentResult> {
+  const stdout: Buffer[] = []
+  const stderr: Buffer[] = []
+  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk))
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk))
+  return new Promise((done, failed) => {
+    child.once('error', failed)
+    // Not 'close': a daemon that a step left may keep the pipes open.
+    child.once('exit', (code, signal) => {
+      setImmediate(() =>
+        done({ code, signal, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }),
+      )
+    })
+  })
+}
+
+/** Polls until `condition` holds; throws after ten seconds. */
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let count = 0; count < 1000; count += 1) {
+    if (condition()) return
+    await new Promise((done) => setTimeout(done, 10))
+  }
+  throw new Error(`never happened: ${what}`)
+}
+
+/** Name and outcome of every step of a report. */
+export function outcomes(report: Report): Record<string, StepReport['outcome']> {
+  return Object.fromEntries(report.steps.map((step) => [step.name, step.outcome]))
+}
+
+/** All files below a folder joined, for searching. */
+export async function readAll(paths: readonly string[]): Promise<string> {
+  const texts = await Promise.all(paths.filter(existsSync).map((path) => readFile(path, 'latin1')))
+  return texts.join('\n')
+}
