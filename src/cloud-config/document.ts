@@ -42,8 +42,8 @@ export interface CloudUser {
   readonly ssh_authorized_keys?: readonly string[]
   readonly ssh_import_id?: readonly string[]
   readonly ssh_redirect_user?: boolean
-  /** Lines for sudoers; false for none. */
-  readonly sudo?: string | readonly string[] | false
+  /** A rule for sudoers; false for none. The schema of cloud-init 22.4 takes no list. */
+  readonly sudo?: string | false
   /** YYYY-MM-DD. */
   readonly expiredate?: string
   /** Days, as a string of digits. */

@@ -166,7 +166,7 @@ describe('rendered cloud-config', () => {
         name: 'app',
         groups: ['adm'],
         lock_passwd: true,
-        sudo: ['ALL=(ALL) NOPASSWD:ALL'],
+        sudo: 'ALL=(ALL) NOPASSWD:ALL',
         ssh_authorized_keys: ['ssh-ed25519 AAAA x'],
       })
       .hostname('web-1')
