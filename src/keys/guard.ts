@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url'
 import type { Config } from '../config.ts'
 import { hasCode, UserError } from '../errors.ts'
 import type { Reporter } from '../report/events.ts'
-import { run } from '../system/run.ts'
 
 /** Throws a UserError (exit code 2) where private keys would lie in the folder that is the object store. */
 export function refuseKeysInStore(config: Pick<Config, 'keysDir' | 'store'>): void {
@@ -63,6 +62,8 @@ function isInWorkTree(folder: string): boolean {
 }
 
 async function askGit(keysDir: string, keyFile: string): Promise<'ignored' | 'visible' | 'unknown'> {
+  // Loaded here, because only making keys needs it.
+  const { run } = await import('../system/run.ts')
   try {
     // Without --no-index, a key that is tracked already counts as visible, as it should.
     const result = await run('git', ['-C', keysDir, 'check-ignore', '--quiet', keyFile], { allowFailure: true })
