@@ -1,0 +1,83 @@
+import { UserError } from '../errors.ts'
+import type { Sha256 } from '../util/sha256.ts'
+
+/** How a host proves to the store who it is. */
+export type HostCredentials =
+  | { readonly auth: 'static'; readonly accessKey: string; readonly secretKey: string }
+  | { readonly auth: 'instance-role' }
+  | { readonly auth: 'anonymous' }
+  | { readonly auth: 'presigned'; readonly urls: PresignedUrls }
+
+/** URLs that carry their own, expiring permission. */
+export interface PresignedUrls {
+  /** GET of the channel. */
+  readonly channel: string
+  /** GET of the bundle that the channel names now. */
+  readonly bundle: { readonly sha256: Sha256; readonly url: string }
+  /** PUT of one report. */
+  readonly report: string
+}
+
+/** What a host's agent is told: the content of /etc/parbake/agent.conf. */
+export interface AgentConf {
+  readonly recipe: string
+  readonly channel: string
+  /** `http(s)://host/bucket[/prefix]` or `file:///dir`, without a slash at the end. */
+  readonly store: string
+  readonly region: string
+  readonly credentials: HostCredentials
+  /** Base64 SPKI DER. */
+  readonly trustedKeys: readonly string[]
+  readonly purpose: 'fleet' | 'verify'
+  /** Minutes. */
+  readonly everyMinutes: number
+}
+
+/**
+ * The text of agent.conf: `name=value` lines. Throws a UserError (exit code 2) for values that would not arrive as they are:
+ * the agent reads lines, and is told nothing about quotes.
+ */
+export function renderAgentConf(conf: AgentConf): string {
+  const lines: (readonly [string, string])[] = [
+    ['recipe', conf.recipe],
+    ['channel', conf.channel],
+    ['store', conf.store],
+    ['auth', conf.credentials.auth],
+    ['region', conf.region],
+    ...credentialLines(conf.credentials),
+    ...conf.trustedKeys.map((key) => ['key', key] as const),
+    ['purpose', conf.purpose],
+    ['every', String(conf.everyMinutes)],
+  ]
+  for (const [name, value] of lines) {
+    // Printable ASCII only; the value itself may be a secret and is not shown.
+    if (!/^[!-~]+( [!-~]+)*$/.test(value)) {
+      throw new UserError(
+        `the setting '${name}' for hosts is empty or holds a line break, a tab or a non-ASCII character`,
+        {
+          exitCode: 2,
+        },
+      )
+    }
+  }
+  return lines.map(([name, value]) => `${name}=${value}\n`).join('')
+}
+
+function credentialLines(credentials: HostCredentials): readonly (readonly [string, string])[] {
+  switch (credentials.auth) {
+    case 'static':
+      return [
+        ['access_key', credentials.accessKey],
+        ['secret_key', credentials.secretKey],
+      ]
+    case 'presigned':
+      return [
+        ['url.channel', credentials.urls.channel],
+        ['url.bundle', `${credentials.urls.bundle.sha256} ${credentials.urls.bundle.url}`],
+        ['url.report', credentials.urls.report],
+      ]
+    case 'instance-role':
+    case 'anonymous':
+      return []
+  }
+}

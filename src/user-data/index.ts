@@ -1,0 +1,11 @@
+export { makeUserData, type MakeUserDataInput, type UserDataOverrides } from './make.ts'
+export {
+  agentConfPath,
+  agentPath,
+  renderUserData,
+  type UserData,
+  type UserDataFormat,
+  type UserDataInput,
+  type UserDataPart,
+} from './render.ts'
+export { isTargetName, targetNames, userDataTargets, type TargetName, type UserDataTarget } from './targets.ts'
