@@ -48,6 +48,8 @@ export function squeezeShell(script: string): string {
 }
 
 function scanLine(line: string, openQuote: Quote): ScannedLine {
+  // Most lines have nothing to scan for, and this runs at every start of `parbake user-data`.
+  if (openQuote === '' && !/['"#<\\]/.test(line)) return { text: line.trimEnd(), quote: '', hereDocuments: [] }
   const hereDocuments: HereDocument[] = []
   let quote = openQuote
   let at = 0
