@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
-import { UserError } from '../errors.ts'
+import { hasCode, UserError } from '../errors.ts'
 import { checkedBody } from './body.ts'
 import { DirectoryFiles } from './directory-files.ts'
 import { walkDirectory } from './directory-list.ts'
-import type { ObjectInfo, ObjectStore, PutCondition, PutResult } from './object-store.ts'
+import type { ListPage, ObjectInfo, ObjectStore, PutCondition, PutResult, StoredObject } from './object-store.ts'
 import { clampRange } from './range.ts'
 import { checkKey, storeError } from './store-errors.ts'
 import { writeSynced } from './write-synced.ts'
@@ -15,100 +15,121 @@ import { writeSynced } from './write-synced.ts'
  * file systems, whose rename and link may not be atomic. A key cannot be another key's folder.
  */
 export function openDirectoryStore(directory: string): ObjectStore {
-  const files = new DirectoryFiles(directory)
-  const url = pathToFileURL(directory).href
-  const guarded = async <T>(
-    verb: string,
-    key: string | undefined,
-    signal: AbortSignal | undefined,
-    work: () => Promise<T>,
-  ) => {
-    const action = { url, verb, signal, ...(key === undefined ? {} : { key }) }
-    try {
-      if (key !== undefined) checkKey(url, key)
-      signal?.throwIfAborted()
-      return await work()
-    } catch (error) {
-      throw storeError(action, explainFolderClash(error, key))
-    }
+  return new DirectoryStore(directory)
+}
+
+class DirectoryStore implements ObjectStore {
+  readonly url: string
+  readonly #files: DirectoryFiles
+
+  constructor(directory: string) {
+    this.url = pathToFileURL(directory).href
+    this.#files = new DirectoryFiles(directory)
   }
-  const putStream = async (
+
+  put(key: string, body: Uint8Array | string, options: Parameters<ObjectStore['put']>[2] = {}): Promise<PutResult> {
+    return this.#guarded('write', key, options.signal, () =>
+      this.#putStream(key, single(body), options.signal, options.condition),
+    )
+  }
+
+  putFile(
+    key: string,
+    path: string,
+    options: Parameters<ObjectStore['putFile']>[2] = {},
+  ): Promise<{ readonly etag: string }> {
+    return this.#guarded('write', key, options.signal, async () => {
+      const { size } = await stat(path)
+      const source = exactly(size, path, createReadStream(path), options.progress)
+      const result = await this.#putStream(key, source, options.signal)
+      if (result.outcome !== 'stored') throw new Error('the directory changed while it was written')
+      return { etag: result.etag }
+    })
+  }
+
+  async #putStream(
     key: string,
     source: AsyncIterable<Uint8Array>,
     signal: AbortSignal | undefined,
     condition?: PutCondition,
-  ): Promise<PutResult> => {
-    const staged = await files.stagingPath()
+  ): Promise<PutResult> {
+    const staged = await this.#files.stagingPath()
     try {
       await writeSynced(staged, source, signal)
-      const result = await files.commit(staged, key, condition)
+      const result = await this.#files.commit(staged, key, condition)
       return result.outcome === 'stored' ? result : { outcome: 'conflict' }
     } finally {
       await rm(staged, { force: true })
     }
   }
-  return {
-    url,
-    put: (key, body, options = {}) =>
-      guarded('write', key, options.signal, () => putStream(key, one(body), options.signal, options.condition)),
-    putFile: (key, path, options = {}) =>
-      guarded('write', key, options.signal, async () => {
-        const { size } = await stat(path)
-        const source = counted(createReadStream(path), options.progress)
-        const result = await putStream(key, source, options.signal)
-        const stored = await files.stat(key)
-        if (result.outcome !== 'stored' || (stored?.etag === result.etag && stored.sizeBytes !== size)) {
-          throw new Error(`${path} changed while it was read`)
-        }
-        return { etag: result.etag }
-      }),
-    get: (key, options = {}) =>
-      guarded('read', key, options.signal, async () => {
-        const opened = await files.open(key)
-        if (opened === undefined) return undefined
-        const { info, handle } = opened
-        const range = clampRange(options.range ?? { start: 0 }, info.sizeBytes)
-        if (range === undefined && options.range !== undefined) {
-          await handle.close()
-          throw new UserError(`range starts after the end of ${key} (${info.sizeBytes} bytes)`, {
-            code: 'store-failed',
-          })
-        }
-        const span = range ?? { start: 0, end: Infinity }
-        const source = handle.createReadStream({
-          ...span,
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-        })
-        const expected = range === undefined ? 0 : range.end - range.start + 1
-        const action = { url, verb: 'read', key, signal: options.signal }
-        return { ...info, body: checkedBody(source, expected, (error) => storeError(action, error)) }
-      }),
-    head: (key, options = {}) => guarded('read', key, options.signal, () => files.stat(key)),
-    list: (options = {}) =>
-      guarded('list', undefined, options.signal, async () => {
-        const { limit = 1000, after, prefix } = options
-        const objects: ObjectInfo[] = []
-        const walk = walkDirectory(directory, {
-          ...(after === undefined ? {} : { after }),
-          ...(prefix === undefined ? {} : { prefix }),
-        })
-        for await (const info of walk) {
-          options.signal?.throwIfAborted()
-          if (objects.length === limit) return { objects, next: objects.at(-1)?.key ?? '' }
-          objects.push(info)
-        }
-        return { objects }
-      }),
-    delete: (key, options = {}) => guarded('delete', key, options.signal, () => files.remove(key)),
-    close: () => undefined,
+
+  get(key: string, options: Parameters<ObjectStore['get']>[1] = {}): Promise<StoredObject | undefined> {
+    const { signal } = options
+    return this.#guarded('read', key, signal, async () => {
+      const opened = await this.#files.open(key)
+      if (opened === undefined) return undefined
+      const { info, handle } = opened
+      const range = clampRange(options.range ?? { start: 0 }, info.sizeBytes)
+      if (range === undefined && options.range !== undefined) {
+        await handle.close()
+        throw new Error(`the range starts after the end (${info.sizeBytes} bytes)`)
+      }
+      const source = handle.createReadStream({ ...range, ...(signal === undefined ? {} : { signal }) })
+      const expected = range === undefined ? 0 : range.end - range.start + 1
+      const toError = (error: unknown) => storeError({ url: this.url, verb: 'read', key, signal }, error)
+      return { ...info, body: checkedBody(source, expected, toError) }
+    })
+  }
+
+  head(key: string, options: { readonly signal?: AbortSignal } = {}): Promise<ObjectInfo | undefined> {
+    return this.#guarded('read', key, options.signal, () => this.#files.stat(key))
+  }
+
+  list(options: Parameters<ObjectStore['list']>[0] = {}): Promise<ListPage> {
+    const { limit = 1000, after = '', prefix = '', signal } = options
+    return this.#guarded('list', undefined, signal, async () => {
+      const objects: ObjectInfo[] = []
+      for await (const info of walkDirectory(this.#files.root, { after, prefix })) {
+        signal?.throwIfAborted()
+        if (objects.length === limit) return { objects, next: objects.at(-1)?.key ?? '' }
+        objects.push(info)
+      }
+      return { objects }
+    })
+  }
+
+  delete(key: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#guarded('delete', key, options.signal, () => this.#files.remove(key))
+  }
+
+  close(): void {
+    // Holds nothing between calls.
+  }
+
+  async #guarded<T>(
+    verb: string,
+    key: string | undefined,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      if (key !== undefined) checkKey(this.url, key)
+      signal?.throwIfAborted()
+      return await work()
+    } catch (error) {
+      const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
+      throw storeError(action, explainFolderClash(error, key))
+    }
   }
 }
 
-async function* one(body: Uint8Array | string): AsyncGenerator<Uint8Array> {
+async function* single(body: Uint8Array | string): AsyncGenerator<Uint8Array> {
   yield typeof body === 'string' ? Buffer.from(body) : body
 }
 
-async function* counted(
+async function* exactly(
+  size: number,
+  path: string,
   source: AsyncIterable<Uint8Array>,
   progress: ((sentBytes: number) => void) | undefined,
 ): AsyncGenerator<Uint8Array> {
@@ -118,11 +139,11 @@ async function* counted(
     sent += chunk.length
     progress?.(sent)
   }
+  if (sent !== size) throw new Error(`${path} changed while it was read`)
 }
 
 function explainFolderClash(error: unknown, key: string | undefined): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (key === undefined || (code !== 'ENOTDIR' && code !== 'EISDIR' && code !== 'EEXIST' && code !== 'ENOTEMPTY'))
+  if (key === undefined || !['ENOTDIR', 'EISDIR', 'EEXIST', 'ENOTEMPTY'].some((code) => hasCode(error, code)))
     return error
   return new UserError(`'${key}' cannot be stored: one key is the folder of another in a directory store`, {
     code: 'store-failed',

@@ -125,7 +125,7 @@ export function failureOf(error: unknown): StoreFailure {
   if (error instanceof AggregateError && first instanceof Error) return failureOf(first)
   const status =
     fields.$metadata?.httpStatusCode ?? (typeof fields.statusCode === 'number' ? fields.statusCode : undefined)
-  const code = [fields.code, fields.Code].find((value) => typeof value === 'string') as string | undefined
+  const code = [fields.code, fields.Code].find((value) => typeof value === 'string')
   return { status, code: code ?? (error.name === 'Error' ? undefined : error.name), message: messageOf(error) }
 }
 

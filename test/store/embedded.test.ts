@@ -1,9 +1,12 @@
-import { afterAll, beforeAll } from 'vitest'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
 import { serveStore, type ServedStore } from '../../src/store/server/serve.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
 import { accountEnv, minioUrl, type S3Account, s3Url } from '../support/s3.ts'
 import { storeContract } from './contract.ts'
+import { failureContract } from './failures.ts'
 
 let dir: TempDir
 let served: ServedStore
@@ -25,3 +28,9 @@ storeContract('s3:// on the embedded endpoint', (place) =>
 storeContract('minio:// on the embedded endpoint', (place) =>
   openStore(minioUrl(account, 'parbake', place), { env: accountEnv(account) }),
 )
+failureContract('the embedded endpoint', () => account)
+
+it('keeps nothing of interrupted and finished uploads', async () => {
+  expect(await readdir(join(dir.path, '.parbake', 'uploads'))).toEqual([])
+  expect(await readdir(join(dir.path, '.parbake', 'staging'))).toEqual([])
+})

@@ -6,7 +6,7 @@ import { DirectoryFiles } from '../directory-files.ts'
 import { type Account, authenticate, type ServerCredentials } from './auth.ts'
 import { handle, type ServerState } from './handlers.ts'
 import { readRequest } from './request.ts'
-import { S3Problem, toS3Problem } from './s3-problem.ts'
+import { type S3Problem, toS3Problem } from './s3-problem.ts'
 import { Uploads } from './uploads.ts'
 import { renderXml } from './xml.ts'
 

@@ -130,9 +130,9 @@ function partName(number: number, md5: string): string {
 
 function checkParts(wanted: readonly Pick<Part, 'number' | 'etag'>[], present: readonly Part[]): void {
   if (wanted.length === 0) throw new S3Problem('MalformedXML')
+  const ordered = wanted.every(({ number }, index) => index === 0 || (wanted[index - 1]?.number ?? 0) < number)
+  if (!ordered) throw new S3Problem('InvalidPartOrder')
   wanted.forEach(({ number, etag }, index) => {
-    const before = wanted[index - 1]
-    if (before !== undefined && before.number >= number) throw new S3Problem('InvalidPartOrder')
     const found = present.find((part) => part.number === number && part.etag === etag)
     if (found === undefined) throw new S3Problem('InvalidPart')
     if (index < wanted.length - 1 && found.sizeBytes < minPartBytes) throw new S3Problem('EntityTooSmall')
