@@ -75,6 +75,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
     everyMinutes: options.recipe.everyMinutes,
     config,
     target: 'nocloud',
+    gzip: true,
     trustedKeys: loadTrustedKeys(config),
     overrides: {
       ...guestStore.overrides,
@@ -87,7 +88,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   await createOverlay(disk, options.disk.path)
   await writeSeedIso(
     seed,
-    { userData: userData.text, metaData: `instance-id: ${instanceId}\nlocal-hostname: ${hostname}\n` },
+    { userData: userData.bytes, metaData: `instance-id: ${instanceId}\nlocal-hostname: ${hostname}\n` },
     context,
   )
   const timeoutSeconds = options.timeoutSeconds ?? 900
