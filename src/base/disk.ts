@@ -1,5 +1,5 @@
-import { open, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { run } from '../system/run.ts'
@@ -132,8 +132,6 @@ export async function writeOverlayTar(
   epoch: number,
   context: Context,
 ): Promise<string> {
-  const { mkdir, chmod } = await import('node:fs/promises')
-  const { dirname } = await import('node:path')
   const tar = join(folder, 'overlay.tar')
   const root = join(folder, 'overlay')
   const files = [...definition.files, { path: '/etc/apt/sources.list', mode: '0644', content: sources }]

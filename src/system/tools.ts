@@ -153,10 +153,16 @@ export interface FoundTool {
 export async function probeTool(spec: ToolSpec, signal?: AbortSignal): Promise<FoundTool> {
   const path = await findTool(spec.name)
   if (path === undefined) return { name: spec.name, path, version: undefined }
-  const result = await run(path, spec.versionArgs, {
-    allowFailure: true,
-    timeoutMs: 20_000,
-    ...(signal === undefined ? {} : { signal }),
-  })
-  return { name: spec.name, path, version: parseVersion(`${result.stdout}\n${result.stderr}`) }
+  try {
+    const result = await run(path, spec.versionArgs, {
+      allowFailure: true,
+      timeoutMs: 20_000,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return { name: spec.name, path, version: parseVersion(`${result.stdout}\n${result.stderr}`) }
+  } catch (error) {
+    if (error instanceof UserError) return { name: spec.name, path, version: undefined }
+    throw error
+  }
+}
 }

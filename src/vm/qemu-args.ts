@@ -64,8 +64,11 @@ export function qemuArgs(machine: Machine): string[] {
   ]
 }
 
+/** Without svm: emulated virtualisation is of no use, and the guest would load its modules for it at every boot. */
 function accelerationArgs(accelerator: Machine['accelerator']): string[] {
-  return accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', '-cpu', 'max']
+  return accelerator === 'kvm'
+    ? ['-accel', 'kvm', '-cpu', 'host']
+    : ['-accel', 'tcg,thread=multi', '-cpu', 'max,svm=off']
 }
 
 /** Discards reach the file, so that fstrim shrinks it; flushes are dropped, for the disk is thrown away when we crash. */
