@@ -563,37 +563,35 @@ read_channel() { # FILE
 }
 
 check_channel() {
-  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_AGENT='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG='' ch_recipe='' ch_channel='' ch_first='' ch_signed=yes
-  true >"$TMP/signed"
-  while IFS=' ' read -r ch_name ch_value ch_more; do
-    case $ch_name in
-    sig)
-      ch_signed=no C_SIG=$ch_value
-      continue
-      ;;
-    sshsig)
-      C_SSHSIG=$ch_value
-      continue
+  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_AGENT='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG=''
+  ch_file=$1 ch_recipe='' ch_channel='' ch_first='' ch_text='' ch_open=yes
+  while IFS= read -r ch_line; do
+    set -- $ch_line
+    case ${1:-} in
+    sig) ch_open='' C_SIG=${2:-} ;;
+    sshsig) C_SSHSIG=${2:-} ;;
+    *)
+      [ -n "$ch_open" ] || fail 'the channel has lines after its signature' || return
+      ch_text=$ch_text$ch_line$LF
       ;;
     esac
-    [ $ch_signed = yes ] || fail 'the channel has lines after its signature' || return
-    printf '%s\n' "$ch_name${ch_value:+ $ch_value}${ch_more:+ $ch_more}" >>"$TMP/signed"
-    case $ch_name in
-    parbake-channel) ch_first=$ch_value ;;
-    recipe) ch_recipe=$ch_value ;;
-    channel) ch_channel=$ch_value ;;
-    serial) C_SERIAL=$ch_value ;;
-    bundle) BUNDLE=$ch_value BUNDLE_SIZE=$ch_more ;;
-    agent) C_AGENT=$ch_value ;;
-    expires) C_EXPIRES=$ch_value ;;
-    key) C_KEY=$ch_value ;;
+    case ${1:-} in
+    parbake-channel) ch_first=${2:-} ;;
+    recipe) ch_recipe=${2:-} ;;
+    channel) ch_channel=${2:-} ;;
+    serial) C_SERIAL=${2:-} ;;
+    bundle) BUNDLE=${2:-} BUNDLE_SIZE=${3:-} ;;
+    agent) C_AGENT=${2:-} ;;
+    expires) C_EXPIRES=${2:-} ;;
+    key) C_KEY=${2:-} ;;
     esac
-  done <"$1"
+  done <"$ch_file"
+  printf %s "$ch_text" >"$TMP/signed"
   if [ "$ch_first" != 1 ]; then
     fail 'what the store sent is no channel file of version 1'
   elif case " $KEYS " in *" $C_KEY "*) [ -z "$C_KEY" ] ;; esac then
     fail 'the channel is signed by a key that this host does not trust'
-  elif [ "$1" != "$STATE/channel" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
+  elif [ "$ch_file" != "$STATE/channel" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
     fail "the channel's signature is wrong"
   elif [ "$ch_recipe" != "$RECIPE" ] || [ "$ch_channel" != "$CHANNEL" ]; then
     fail "the channel is $ch_recipe/$ch_channel, wanted $RECIPE/$CHANNEL"
@@ -641,7 +639,7 @@ pull_channel() {
     fail "the store answered $CODE for channels/$RECIPE/$CHANNEL" || return
     ;;
   esac
-  ERROR=
+  ERROR='' C_ETAG=$ETAG
   # Stores and tools without conditional requests send what is known already.
   if [ -r "$STATE/channel" ] && [ "$(cat "$STATE/channel")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
   read_channel "$TMP/channel" || return 1
@@ -671,7 +669,7 @@ keep_channel() {
   [ $UNCHANGED = no ] || return 0
   printf '%s\n' "$C_SERIAL" >"$STATE/serial.new" && mv "$STATE/serial.new" "$STATE/serial" &&
     cp "$TMP/channel" "$STATE/channel.new" && mv "$STATE/channel.new" "$STATE/channel" || fail "$STATE cannot be written: is the disk full?" || return
-  printf '%s\n' "$ETAG" >"$STATE/channel.etag"
+  printf '%s\n' "$C_ETAG" >"$STATE/channel.etag"
   set +f
   for kc_old in "$STATE"/bundles/*; do
     [ "${kc_old##*/}" = "$BUNDLE" ] || rm -rf "$kc_old"

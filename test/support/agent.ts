@@ -108,6 +108,7 @@ export class AgentHost implements AsyncDisposable {
   readonly key = signingKey()
   #serial = 0
   readonly #dir: TempDir
+  readonly #children: ChildProcess[] = []
 
   private constructor(dir: TempDir) {
     this.#dir = dir
@@ -209,11 +210,13 @@ export class AgentHost implements AsyncDisposable {
 
   start(args: readonly string[], options: RunOptions = {}): ChildProcess {
     const [command, ...first] = shells[options.shell ?? 'dash']
-    return spawn(command, [...first, this.agentPath, ...args], {
+    const child = spawn(command, [...first, this.agentPath, ...args], {
       env: this.env(options.env),
       cwd: this.root,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    this.#children.push(child)
+    return child
   }
 
   run(args: readonly string[], options: RunOptions = {}): Promise<AgentResult> {
@@ -265,6 +268,8 @@ export class AgentHost implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
+    // Only those that a failed test left.
+    for (const child of this.#children) child.kill('SIGKILL')
     return this.#dir[Symbol.asyncDispose]()
   }
 }
