@@ -3,7 +3,6 @@ import { copyFile, mkdir, rename, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
 import type { Context } from '../context.ts'
 import { hasCode, InterruptedError, messageOf, UserError } from '../errors.ts'
 import { detectDiskFormat, refuseOutsideReferences } from '../image/disk-format.ts'
@@ -143,7 +142,7 @@ async function download(source: string, target: string, context: Context): Promi
         done(null, chunk)
       },
     })
-    await pipeline(Readable.fromWeb(response.body as ReadableStream), count, createWriteStream(target), { signal })
+    await pipeline(Readable.fromWeb(response.body), count, createWriteStream(target), { signal })
   } catch (error) {
     if (signal.aborted) throw new InterruptedError()
     if (error instanceof UserError) throw error

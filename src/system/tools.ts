@@ -165,4 +165,3 @@ export async function probeTool(spec: ToolSpec, signal?: AbortSignal): Promise<F
     throw error
   }
 }
-}
