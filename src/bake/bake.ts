@@ -68,7 +68,9 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
     const disk = join(folder.path, 'disk.qcow2')
     await flatten(context, baked, disk)
     const manifest = await verify(context, { ...options, job, base, baked, disk })
-    const { serial } = await phase(reporter, 'publish image', () => publishImage(context, place, { disk, manifest, signingKey }))
+    const { serial } = await phase(reporter, 'publish image', () =>
+      publishImage(context, place, { disk, manifest, signingKey }),
+    )
     await keepInCache(context, disk, manifest.sha256)
     return { manifest, reused: false, serial }
   } finally {
@@ -134,7 +136,8 @@ async function flatten(context: Context, baked: BakedDisk, target: string): Prom
         unordered: true,
         reporter,
         signal,
-        onProgress: (share) => reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
+        onProgress: (share) =>
+          reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
       })
       await checkImage(target, { reporter, signal })
       return (await stat(target)).size

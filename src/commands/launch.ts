@@ -29,9 +29,17 @@ export const build: BuildCommand = (app) =>
     .option('--image <id>', "boot a baked image instead of the base: an id, or 'latest'")
     .option('--base <name>', 'boot this base (default: base of parbake.yaml)')
     .option('--channel <name>', 'channel to follow (default: channel of parbake.yaml)')
-    .option('--forward <host:guest>', 'make a TCP port of the guest reachable on loopback; repeat for more', collectForward)
+    .option(
+      '--forward <host:guest>',
+      'make a TCP port of the guest reachable on loopback; repeat for more',
+      collectForward,
+    )
     .option('--keep', 'keep it running until Ctrl-C')
-    .option('--timeout <seconds>', 'give up after this time; multiplied by ten without KVM (default: 900)', parseTimeout)
+    .option(
+      '--timeout <seconds>',
+      'give up after this time; multiplied by ten without KVM (default: 900)',
+      parseTimeout,
+    )
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
       const recipe = await loadRecipe(folder)
@@ -57,7 +65,10 @@ export const build: BuildCommand = (app) =>
         context.print(renderLaunch(report, launchSeconds))
       }
       if (options.keep === true) {
-        context.reporter.emit({ type: 'note', text: `${report.hostname} runs until Ctrl-C; its console is in ${consoleLog}` })
+        context.reporter.emit({
+          type: 'note',
+          text: `${report.hostname} runs until Ctrl-C; its console is in ${consoleLog}`,
+        })
         await launched.vm.exited
       }
     })

@@ -53,13 +53,13 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 }
 
 async function buildProgram(app: App, verb: string | undefined): Promise<Command> {
+  const chosen = verb !== undefined && Object.hasOwn(verbs, verb) ? [verb] : Object.keys(verbs)
   const program = new Command('parbake')
     .description('Provision VMs at boot from object storage, measure what is slow, bake exactly that.')
     .version(packageVersion(), '-V, --version')
     .configureHelp({ sortSubcommands: false })
-    .showHelpAfterError("(add --help for what this command takes)")
+    .showHelpAfterError(chosen.length === 1 ? '(add --help for what this command takes)' : true)
     .exitOverride()
-  const chosen = verb !== undefined && Object.hasOwn(verbs, verb) ? [verb] : Object.keys(verbs)
   for (const name of chosen) {
     const module = await verbs[name]?.()
     if (module !== undefined) addWithGlobals(program, module.build(app))

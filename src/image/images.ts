@@ -91,17 +91,21 @@ export async function fetchImage(context: Context, place: ImagePlace, manifest: 
     `download image ${manifest.imageId}`,
     async () => {
       const object = await place.store.get(key, { signal: context.signal })
-      if (object === undefined) throw new UserError(`${key} is missing in ${place.store.url}`, { code: 'image-missing' })
+      if (object === undefined)
+        throw new UserError(`${key} is missing in ${place.store.url}`, { code: 'image-missing' })
       await mkdir(dirname(path), { recursive: true })
       const partial = `${path}.${process.pid}.part`
       try {
         await pipeline(object.body, createWriteStream(partial), { signal: context.signal })
         const digest = await sha256File(partial, context.signal)
         if (digest !== manifest.sha256) {
-          throw new UserError(`${key} in ${place.store.url} is damaged: its sha256 is ${digest}, not ${manifest.sha256}`, {
-            hint: 'bake the image again',
-            code: 'image-damaged',
-          })
+          throw new UserError(
+            `${key} in ${place.store.url} is damaged: its sha256 is ${digest}, not ${manifest.sha256}`,
+            {
+              hint: 'bake the image again',
+              code: 'image-damaged',
+            },
+          )
         }
         await rename(partial, path)
       } finally {
@@ -182,10 +186,13 @@ async function moveImageChannel(
     if (outcome === 'stored') return content.serial
     await sleep(Math.random() * 50 * attempt, undefined, { signal })
   }
-  throw new UserError(`image channel '${place.channel}' of '${place.recipe}' was changed by others at each of ${attempts} tries`, {
-    hint: 'find out who else bakes, then try again',
-    code: 'channel-contended',
-  })
+  throw new UserError(
+    `image channel '${place.channel}' of '${place.recipe}' was changed by others at each of ${attempts} tries`,
+    {
+      hint: 'find out who else bakes, then try again',
+      code: 'channel-contended',
+    },
+  )
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -28,7 +28,10 @@ beforeEach(async () => {
   folder = await tempDir('images')
   store = await openStore(`file://${folder.path}/store`)
   place = { store, recipe: 'web', channel: 'stable', trustedKeys: [signingKey.publicKey] }
-  const config = await loadConfig(folder.path, undefined, { HOME: folder.path, PARBAKE_CACHE: join(folder.path, 'cache') })
+  const config = await loadConfig(folder.path, undefined, {
+    HOME: folder.path,
+    PARBAKE_CACHE: join(folder.path, 'cache'),
+  })
   context = { config, reporter: silentReporter, signal: new AbortController().signal }
 })
 
@@ -107,13 +110,16 @@ describe('publishing images', () => {
     expect((await findImage(place, 'web-1')).imageId).toBe('web-1')
   })
 
-  test.each([1, 2, 3])('a failure at write %i leaves the image before in place and nothing half-published', async (call) => {
-    await publish('web-1')
-    const before = await allKeys()
-    await expect(publish('web-2', 'new', { ...place, store: failingAt(call) })).rejects.toThrow('went away')
-    expect(await allKeys()).toEqual(before)
-    expect((await findImage(place, 'latest')).imageId).toBe('web-1')
-  })
+  test.each([1, 2, 3])(
+    'a failure at write %i leaves the image before in place and nothing half-published',
+    async (call) => {
+      await publish('web-1')
+      const before = await allKeys()
+      await expect(publish('web-2', 'new', { ...place, store: failingAt(call) })).rejects.toThrow('went away')
+      expect(await allKeys()).toEqual(before)
+      expect((await findImage(place, 'latest')).imageId).toBe('web-1')
+    },
+  )
 
   test('racing publishers each get a serial of their own', async () => {
     const results = await Promise.all(['a', 'b', 'c', 'd'].map((id) => publish(`web-${id}`)))

@@ -26,7 +26,11 @@ afterEach(async () => {
 async function contextFor(yaml: string): Promise<Context> {
   await writeFile(join(folder.path, 'parbake.yaml'), yaml)
   const config = await loadConfig(folder.path, undefined, { HOME: folder.path })
-  return { config, reporter: { emit: (event) => events.push(event), close: () => {} }, signal: new AbortController().signal }
+  return {
+    config,
+    reporter: { emit: (event) => events.push(event), close: () => {} },
+    signal: new AbortController().signal,
+  }
 }
 
 describe('the store as guests reach it', () => {

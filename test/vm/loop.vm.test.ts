@@ -133,7 +133,16 @@ describe('the loop on recipes/web', () => {
   })
 
   test('the image skips what is baked, runs the rest, and serves the same', async () => {
-    const kept = await keepLaunched<LaunchJson>(home, env, 'launch', recipe, '--image', 'latest', '--forward', `${port}:80`)
+    const kept = await keepLaunched<LaunchJson>(
+      home,
+      env,
+      'launch',
+      recipe,
+      '--image',
+      'latest',
+      '--forward',
+      `${port}:80`,
+    )
     const after = kept.result
     try {
       const baked = new Set(image.manifest.steps.map((step) => step.name))

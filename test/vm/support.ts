@@ -9,7 +9,8 @@ export const sharedCache = process.env['PARBAKE_CACHE'] ?? join(homedir(), '.cac
 /** Runs a verb that must succeed and hands back its JSON. */
 export async function cliJson<T>(home: CliHome, env: Readonly<Record<string, string>>, ...args: string[]): Promise<T> {
   const result = await runCli([...args, '--json'], { cwd: home.cwd, env })
-  if (result.exitCode !== 0) throw new Error(`parbake ${args.join(' ')} ended with ${result.exitCode}:\n${result.stderr}`)
+  if (result.exitCode !== 0)
+    throw new Error(`parbake ${args.join(' ')} ended with ${result.exitCode}:\n${result.stderr}`)
   return JSON.parse(result.stdout) as T
 }
 
