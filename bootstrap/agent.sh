@@ -7,8 +7,9 @@
 # Out:   a report in the store, lines on the console at boot, /var/log/parbake.log
 # Exit:  0 ok, 1 a step or the store failed, 2 bad usage or configuration, 75 another converge is running
 #
-# Needs sh, coreutils or busybox, tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or python3 to
-# verify. No forks where the shell can do it: every fork is boot time, and would be blamed on the user's steps.
+# Needs sh, coreutils and util-linux (or busybox), tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or
+# python3 to verify. No forks where the shell can do it: every fork is boot time, and would be blamed on the user's steps.
+#
 # shellcheck disable=SC2015,SC2086,SC2317  # A && B || C is meant: C also when B fails; word splitting is meant where it is used, globbing is off; functions are called by name
 set -uf
 umask 077
@@ -97,10 +98,9 @@ cpu_clock() {
 # Bytes received on everything but loopback, in RX.
 rx_clock() {
   RX=0
-  [ -r /proc/net/dev ] || return 0
   while read -r xc_device xc_bytes _; do
     case $xc_device in lo:) ;; *:) is_number "$xc_bytes" && RX=$((RX + xc_bytes)) ;; esac
-  done </proc/net/dev
+  done 2>/dev/null </proc/net/dev
 }
 
 # Used KiB of the file system that holds /, in DISK. df's heading has seven words.
@@ -117,7 +117,7 @@ digest_of() { # FILE, result in DIGEST
 }
 
 digest_of_text() { # TEXT, result in DIGEST
-  DIGEST=$(printf '%s' "$1" | sha256sum)
+  DIGEST=$(printf %s "$1" | sha256sum)
   DIGEST=${DIGEST%% *}
 }
 
@@ -152,33 +152,25 @@ read_conf() {
   for rc_value in "$RECIPE" "$CHANNEL" "$REGION" "$PURPOSE"; do
     is_name "$rc_value" || fail "$CONF: '$rc_value' is no valid recipe, channel, region or purpose" || return
   done
-  [ ! -r "$STATE/every" ] || read -r EVERY <"$STATE/every"
+  read -r EVERY 2>/dev/null <"$STATE/every"
   is_number "$EVERY" || EVERY=15
-  case $STORE in
-  http://* | https://* | file:///*) ;;
-  *)
-    fail "$CONF: store '$STORE' is no http, https or file URL" || return
-    ;;
+  case $AUTH:$STORE in
+  static:http*://* | instance-role:http*://* | presigned:http*://* | anonymous:http*://* | [aips]*:file:///*) ;;
+  *) fail "$CONF: store '$STORE' or auth '$AUTH' is unknown" || return ;;
   esac
-  case $AUTH in
-  static | instance-role | presigned | anonymous) ;;
-  *)
-    fail "$CONF: auth '$AUTH' is unknown" || return
-    ;;
-  esac
+  # Serials of one channel say nothing about another one.
+  KEPT=$STATE/channel.$RECIPE.$CHANNEL
   [ -n "$KEYS" ] || fail "$CONF: no key= line: nothing could be trusted" || return
 }
 
 # What this host offers, found once per boot: /run is empty after each.
 find_tools() {
-  if [ -r "$RUN/tools" ]; then
-    read -r FETCH VERIFY LOCK TIMEOUT <"$RUN/tools" && return 0
-  fi
+  read -r FETCH VERIFY LOCK TIMEOUT 2>/dev/null <"$RUN/tools" && return
   FETCH=none VERIFY=none LOCK=file TIMEOUT=timeout
   if have curl; then
     # Before 7.87 curl ignores x-amz-content-sha256 and every S3 server refuses what it signs.
     case $(curl --version 2>/dev/null) in
-    'curl '[0-6].* | 'curl 7.'[0-9].* | 'curl 7.'[0-7][0-9].* | 'curl 7.8'[0-6].*) FETCH=curl ;;
+    'curl 7.'[0-9].* | 'curl 7.'[0-7][0-9].* | 'curl 7.8'[0-6].*) FETCH=curl ;;
     *) FETCH=curl-sigv4 ;;
     esac
   elif have wget; then
@@ -191,7 +183,7 @@ find_tools() {
   'OpenSSL '[3-9]*) VERIFY=openssl ;;
   *)
     case $(ssh-keygen -Y verify 2>&1) in
-    *namespace* | *signature*) VERIFY=ssh-keygen ;;
+    *namespace*) VERIFY=ssh-keygen ;;
     *) ! have python3 || VERIFY=python3 ;;
     esac
     ;;
@@ -242,11 +234,6 @@ release() {
 
 # ------------------------------------------------------------------------------------------------------------- fetching
 
-# Bytes of a text as hexadecimal, in HEX.
-hex_of() {
-  HEX=$(printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n')
-}
-
 # Bytes in hexadecimal, each XORed with a number, as octal escapes of printf, in OCTAL.
 octal_of() { # HEX NUMBER
   OCTAL='' ob_rest=$1
@@ -272,40 +259,32 @@ hmac() { # KEY_HEX TEXT
     octal_of "$HEX" 92
     hm_outer=$OCTAL
     octal_of "$HEX" 54
-    HEX=$({ printf "$OCTAL" && printf '%s' "$2"; } | sha256sum)
+    HEX=$({ printf "$OCTAL" && printf %s "$2"; } | sha256sum)
     octal_of "${HEX%% *}" 0
     HEX=$(printf "$hm_outer$OCTAL" | sha256sum)
     HEX=${HEX%% *}
   }
 }
 
-# Adds the headers of AWS Signature Version 4 to HEADERS.
-sign_request() { # METHOD URL BODY_SHA256 CONTENT_TYPE
-  sr_host=${2#*://}
+# Signs what is in HEADERS already, the content type and the date: AWS Signature Version 4.
+sign_request() { # METHOD BODY_SHA256
+  sr_host=${URL#*://}
   sr_path=/${sr_host#*/}
-  sr_host=${sr_host%%/*}
   # S3 signs the path encoded once; of our key characters only = (reports, dt=…) is not literal.
   case $sr_path in *=*) sr_path=${sr_path%%=*}%3D${sr_path#*=} ;; esac
   sr_date=$(date -u +%Y%m%dT%H%M%SZ)
-  sr_headers="host:$sr_host${LF}x-amz-content-sha256:$3${LF}x-amz-date:$sr_date$LF" sr_names='host;x-amz-content-sha256;x-amz-date'
-  if [ -n "$4" ]; then
-    sr_headers="content-type:$4$LF$sr_headers" sr_names="content-type;$sr_names"
-  fi
-  HEADERS="${HEADERS}x-amz-content-sha256: $3${LF}x-amz-date: $sr_date$LF"
+  sr_names='content-type;host;x-amz-content-sha256;x-amz-date'
+  sr_text="content-type:application/json${LF}host:${sr_host%%/*}${LF}x-amz-content-sha256:$2${LF}x-amz-date:$sr_date$LF"
   if [ -n "$TOKEN" ]; then
-    sr_headers="${sr_headers}x-amz-security-token:$TOKEN$LF" sr_names="$sr_names;x-amz-security-token"
-    HEADERS="${HEADERS}x-amz-security-token: $TOKEN$LF"
+    sr_names="$sr_names;x-amz-security-token" sr_text="${sr_text}x-amz-security-token:$TOKEN$LF"
   fi
-  digest_of_text "$1$LF$sr_path$LF$LF$sr_headers$LF$sr_names$LF$3"
+  digest_of_text "$1$LF$sr_path$LF$LF$sr_text$LF$sr_names$LF$2"
   sr_scope=${sr_date%T*}/$REGION/s3/aws4_request
-  sr_text="AWS4-HMAC-SHA256$LF$sr_date$LF$sr_scope$LF$DIGEST"
-  hex_of "AWS4$SECRET_KEY"
-  hmac "$HEX" "${sr_date%T*}"
-  hmac "$HEX" "$REGION"
-  hmac "$HEX" s3
-  hmac "$HEX" aws4_request
-  hmac "$HEX" "$sr_text"
-  HEADERS="${HEADERS}Authorization: AWS4-HMAC-SHA256 Credential=$ACCESS_KEY/$sr_scope, SignedHeaders=$sr_names, Signature=$HEX$LF"
+  HEX=$(printf %s "AWS4$SECRET_KEY" | od -An -v -tx1 | tr -d ' \n')
+  for sr_text in "${sr_date%T*}" "$REGION" s3 aws4_request "AWS4-HMAC-SHA256$LF$sr_date$LF$sr_scope$LF$DIGEST"; do
+    hmac "$HEX" "$sr_text"
+  done
+  HEADERS="${HEADERS}Content-Type: application/json${LF}x-amz-date: $sr_date${LF}Authorization: AWS4-HMAC-SHA256 Credential=$ACCESS_KEY/$sr_scope, SignedHeaders=$sr_names, Signature=$HEX$LF"
 }
 
 # One HTTP request. Result: CODE (000 where there was no answer), ETAG, the body in OUT.
@@ -320,14 +299,20 @@ http() { # METHOD URL OUT BODY|- MAX_BYTES
     ;;
   python3) http_python "$@" ;;
   *)
-    fail 'none of curl, wget and python3 is installed: nothing can be fetched' || return
+    fail 'curl, wget or python3 is needed to fetch' || return
     ;;
   esac
   while IFS=': ' read -r hp_name hp_value; do
+    case $hp_name:$hp_value in
     # Without the carriage return behind the quote.
-    case $hp_name in [Ee][Tt][Aa][Gg]) ETAG=${hp_value%\"*}\" ;; esac
+    [Ee][Tt][Aa][Gg]:*\"*\"*) ETAG=${hp_value%\"*}\" ;;
+    # Only wget tells its status here.
+    *HTTP/*)
+      hp_value=${hp_value##*HTTP/?.? }
+      [ "$FETCH" != wget ] || CODE=${hp_value%% *}
+      ;;
+    esac
   done <"$TMP/head"
-  case $ETAG in *[!\"A-Za-z0-9/_.:-]*) ETAG= ;; esac
 }
 
 # A line of a curl configuration file: \ and " are escaped inside quotes.
@@ -360,7 +345,7 @@ http_curl() {
     done
   } >"$RUN/curl"
   CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time 900 \
-    --speed-limit 1 --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE")
+    --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE")
   case $? in 0) ;; 63) CODE=413 ;; *) CODE=000 ;; esac
   true >"$RUN/curl"
 }
@@ -375,37 +360,22 @@ http_wget() {
     hw_left=${hw_left#*"$LF"}
   done
   # Not every wget has a timeout of its own.
-  $TIMEOUT 900 wget "$@" "$hw_url" 2>"$TMP/wget" | head -c "$hw_most" >"$hw_out"
-  sed -n 's/^ *\([A-Za-z-]*: .*\)$/\1/p' "$TMP/wget" >"$TMP/head"
-  CODE=$(sed -n 's/.*HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$TMP/wget" | tail -n 1)
-  CODE=${CODE:-000}
+  $TIMEOUT 900 wget "$@" "$hw_url" 2>"$TMP/head" | head -c "$hw_most" >"$hw_out"
 }
 
 http_python() {
-  have python3 || {
-    say "$FETCH cannot upload and there is no python3"
-    return 1
-  }
-  CODE=$(printf '%s\n%s\n%s\n%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | python3 -c '
-import sys, urllib.request, urllib.error
+  CODE=$(printf '%s\n' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | python3 -c '
+import sys, urllib.request
 method, url, out, body, head, most, *headers = sys.stdin.read().split("\n")
 data = None if body == "-" else open(body, "rb").read()
 request = urllib.request.Request(url, data, dict(h.split(": ", 1) for h in headers if h), method=method)
-try:
-    answer = urllib.request.urlopen(request, timeout=30)
-except urllib.error.HTTPError as error:
-    answer = error
+try: answer = urllib.request.urlopen(request, timeout=30)
 except OSError as error:
-    sys.exit("python3: %s" % error)
-with open(head, "w") as f:
-    f.write("".join("%s: %s\n" % pair for pair in answer.headers.items()))
-with open(out, "wb") as f:
-    left = int(most)
-    while left > 0:
-        part = answer.read(min(65536, left))
-        if not part: break
-        f.write(part); left -= len(part)
-print(answer.status)
+    answer = error
+    if not hasattr(error, "headers"): sys.exit("python3: %s" % error)
+print(answer.headers, file=open(head, "w"))
+open(out, "wb").write(answer.read(int(most)))
+print(answer.getcode())
 ' 2>>"$LOGFILE") || CODE=000
 }
 
@@ -415,23 +385,25 @@ json_value() { # NAME, result in JSON_VALUE
 
 # Temporary credentials of the instance's role, by IMDSv2.
 instance_role() {
-  HEADERS="X-aws-ec2-metadata-token-ttl-seconds: 300$LF" CURL_USER=
+  HEADERS="X-aws-ec2-metadata-token-ttl-seconds: 300$LF" CURL_USER='' ir_role=''
   true >"$TMP/empty"
   http PUT "$IMDS/latest/api/token" "$TMP/token" "$TMP/empty" 4096
   [ "$CODE" = 200 ] || fail "the instance metadata service gave no token (HTTP $CODE)" || return
   HEADERS="X-aws-ec2-metadata-token: $(cat "$TMP/token")$LF"
-  http GET "$IMDS/latest/meta-data/iam/security-credentials/" "$TMP/role" - 4096
-  read -r ir_role <"$TMP/role" || [ -n "${ir_role:-}" ] || ir_role=
-  [ "$CODE" = 200 ] && [ -n "$ir_role" ] || fail "this instance has no role (HTTP $CODE): attach an instance profile, or use another auth" || return
-  http GET "$IMDS/latest/meta-data/iam/security-credentials/$ir_role" "$TMP/creds" - 16384
-  json_value AccessKeyId
-  ACCESS_KEY=$JSON_VALUE
-  json_value SecretAccessKey
-  SECRET_KEY=$JSON_VALUE
-  json_value Token
-  TOKEN=$JSON_VALUE
+  ir_url=$IMDS/latest/meta-data/iam/security-credentials/
+  http GET "$ir_url" "$TMP/role" - 4096
+  [ "$CODE" != 200 ] || ir_role=$(cat "$TMP/role")
+  [ -z "$ir_role" ] || http GET "$ir_url$ir_role" "$TMP/creds" - 16384
+  [ "$CODE" != 200 ] || {
+    json_value AccessKeyId
+    ACCESS_KEY=$JSON_VALUE
+    json_value SecretAccessKey
+    SECRET_KEY=$JSON_VALUE
+    json_value Token
+    TOKEN=$JSON_VALUE
+  }
   rm -f "$TMP/creds" "$TMP/token"
-  [ -n "$ACCESS_KEY" ] && [ -n "$SECRET_KEY" ] || fail "the role $ir_role has no usable credentials (HTTP $CODE)" || return
+  [ -n "$TOKEN" ] || fail "this instance has no role with credentials (HTTP $CODE): attach an instance profile"
 }
 
 # One request to the store, tried again where waiting can help. Result as of http.
@@ -448,34 +420,7 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
   esac
   rq_try=1
   while :; do
-    rq_url=$STORE/$2 HEADERS='' CURL_USER='' rq_type='' rq_hash=$EMPTY_SHA256 rq_no=
-    [ -z "$5" ] || HEADERS="If-None-Match: $5$LF"
-    if [ "$1" = PUT ]; then
-      rq_type=application/json HEADERS="Content-Type: application/json$LF"
-      digest_of "$4" && rq_hash=$DIGEST
-    fi
-    case $AUTH in
-    presigned) presigned_url "$2" || return 0 ;;
-    anonymous) ;;
-    *)
-      if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ]; then
-        rq_headers=$HEADERS
-        instance_role || rq_no=yes
-        HEADERS=$rq_headers
-      fi
-      case $rq_no$FETCH:$2 in
-      yes*) ;;
-      curl-sigv4:*=*) sign_request "$1" "$rq_url" "$rq_hash" "$rq_type" ;;
-      curl-sigv4:*)
-        CURL_USER=$ACCESS_KEY:$SECRET_KEY
-        HEADERS="${HEADERS}x-amz-content-sha256: $rq_hash$LF"
-        [ -z "$TOKEN" ] || HEADERS="${HEADERS}x-amz-security-token: $TOKEN$LF"
-        ;;
-      *) sign_request "$1" "$rq_url" "$rq_hash" "$rq_type" ;;
-      esac
-      ;;
-    esac
-    if [ -n "$rq_no" ]; then CODE=000; else http "$1" "$rq_url" "$3" "$4" "$6" || return 0; fi
+    if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ] && ! instance_role; then CODE=000; else send "$@" || return 0; fi
     case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
     [ $rq_try -lt "$TRIES" ] || return 0
     say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
@@ -484,25 +429,46 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
   done
 }
 
-# Presigned URLs came with the user-data; in rq_url the one for this key.
+# One try of a request.
+send() {
+  URL=$STORE/$2 HEADERS='' CURL_USER='' sd_hash=$EMPTY_SHA256
+  [ -z "$5" ] || HEADERS="If-None-Match: $5$LF"
+  if [ "$4" != - ] && digest_of "$4"; then sd_hash=$DIGEST; fi
+  case $AUTH in
+  presigned) presigned_url "$2" || return ;;
+  anonymous) ;;
+  *)
+    HEADERS="${HEADERS}x-amz-content-sha256: $sd_hash$LF"
+    [ -z "$TOKEN" ] || HEADERS="${HEADERS}x-amz-security-token: $TOKEN$LF"
+    # Curl before 8.9 signs a path with = wrongly.
+    case $FETCH:${2##*=*} in
+    curl-sigv4:?*) CURL_USER=$ACCESS_KEY:$SECRET_KEY ;;
+    *) sign_request "$1" "$sd_hash" ;;
+    esac
+    ;;
+  esac
+  http "$1" "$URL" "$3" "$4" "$6"
+}
+
+# Presigned URLs came with the user-data; in URL the one for this key.
 presigned_url() {
   CODE=000
   case $1 in
-  channels/*) rq_url=$URL_CHANNEL ;;
-  reports/*) rq_url=$URL_REPORT ;;
+  channels/*) URL=$URL_CHANNEL ;;
+  reports/*) URL=$URL_REPORT ;;
   bundles/*)
     pu_rest=${URL_BUNDLES#*"$BUNDLE "}
-    rq_url=${pu_rest%%"$LF"*}
-    [ "$pu_rest" != "$URL_BUNDLES" ] || rq_url=
+    URL=${pu_rest%%"$LF"*}
+    [ "$pu_rest" != "$URL_BUNDLES" ] || URL=
     ;;
   esac
-  [ -n "$rq_url" ]
+  [ -n "$URL" ]
 }
 
 # ------------------------------------------------------------------------------------------------------------- verifying
 
 decode64() { # TEXT FILE
-  printf '%s' "$1" | base64 -d >"$2" 2>/dev/null
+  printf %s "$1" | base64 -d >"$2" 2>/dev/null
 }
 
 # True if the Ed25519 signature over FILE is right. KEY is base64 of the SPKI form: 12 fixed bytes, 32 of key.
@@ -524,6 +490,7 @@ verify_signature() { # FILE KEY SIG SSHSIG
     python3 -c '
 import sys, hashlib, base64
 p = 2**255 - 19; L = 2**252 + 27742317777372353535851937790883648493
+def num(b): return int.from_bytes(b, "little")
 def over(a, b): return a * pow(b, p - 2, p) % p
 d = over(-121665, 121666)
 def add(P, Q):
@@ -536,20 +503,19 @@ def mul(s, P):
         P = add(P, P); s >>= 1
     return Q
 def point(b):
-    y = int.from_bytes(b, "little"); sign = y >> 255; y &= 2**255 - 1
+    y = num(b); sign = y >> 255; y &= 2**255 - 1
     z = over(y * y - 1, d * y * y + 1); x = pow(z, (p + 3) // 8, p)
     if (x * x - z) % p: x = x * pow(2, (p - 1) // 4, p) % p
     if y >= p or (x * x - z) % p or (x == 0 and sign): raise ValueError
     return (x if x & 1 == sign else p - x), y
 message = open(sys.argv[1], "rb").read(); key, sig = map(base64.b64decode, sys.argv[2:])
-key = key[12:]; s = int.from_bytes(sig[32:], "little")
-h = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
-B = point(over(4, 5).to_bytes(32, "little"))
-sys.exit(len(key) != 32 or len(sig) != 64 or s >= L or mul(s, B) != add(point(sig[:32]), mul(h, point(key))))
+key = key[12:]; s = num(sig[32:])
+h = num(hashlib.sha512(sig[:32] + key + message).digest()) % L
+sys.exit(s >= L or mul(s, point(over(4, 5).to_bytes(32, "little"))) != add(point(sig[:32]), mul(h, point(key))))
 ' "$1" "$2" "$3" 2>/dev/null
     ;;
   *)
-    fail 'none of openssl 3, ssh-keygen and python3 is installed: nothing can be verified' || return
+    fail 'openssl 3, ssh-keygen or python3 is needed to verify' || return
     ;;
   esac
 }
@@ -591,7 +557,7 @@ check_channel() {
     fail 'what the store sent is no channel file of version 1'
   elif case " $KEYS " in *" $C_KEY "*) [ -z "$C_KEY" ] ;; esac then
     fail 'the channel is signed by a key that this host does not trust'
-  elif [ "$ch_file" != "$STATE/channel" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
+  elif [ "$ch_file" != "$KEPT" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
     fail "the channel's signature is wrong"
   elif [ "$ch_recipe" != "$RECIPE" ] || [ "$ch_channel" != "$CHANNEL" ]; then
     fail "the channel is $ch_recipe/$ch_channel, wanted $RECIPE/$CHANNEL"
@@ -612,38 +578,33 @@ not_expired() {
 # Fetches the channel. Result: BUNDLE and C_SERIAL of a verified channel, UNCHANGED=yes where it is the one seen last.
 pull_channel() {
   UNCHANGED=no pc_etag='' pc_seen=0
-  [ ! -r "$STATE/channel.etag" ] || read -r pc_etag <"$STATE/channel.etag"
-  [ ! -r "$STATE/serial" ] || read -r pc_seen <"$STATE/serial"
+  [ ! -s "$KEPT" ] || read -r pc_seen pc_etag 2>/dev/null <"$KEPT.seen"
   is_number "$pc_seen" || pc_seen=0
   request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
   case $CODE in
   304)
     UNCHANGED=yes ERROR=
-    read_channel "$STATE/channel" && not_expired
+    read_channel "$KEPT" && not_expired
     return
     ;;
   200) ;;
-  000)
-    # Nor will the report go through: one try is enough.
-    TRIES=1
-    [ -n "$ERROR" ] || fail "the store at $STORE cannot be reached"
-    return 1
-    ;;
-  401 | 403)
-    fail "the store refused channels/$RECIPE/$CHANNEL (HTTP $CODE): check the credentials and the host's clock" || return
-    ;;
-  404)
-    fail "there is no channel $RECIPE/$CHANNEL in the store: publish the recipe first" || return
-    ;;
   *)
-    fail "the store answered $CODE for channels/$RECIPE/$CHANNEL" || return
+    # Nor will the report go through: one try is enough.
+    TRIES=1 pc_hint=
+    case $CODE in
+    000) pc_hint=', it cannot be reached' ;;
+    401 | 403) pc_hint=": check the credentials and this host's clock" ;;
+    404) pc_hint=': publish the recipe first' ;;
+    esac
+    [ -n "$ERROR" ] || fail "the store at $STORE answered $CODE for channels/$RECIPE/$CHANNEL$pc_hint"
+    return 1
     ;;
   esac
   ERROR='' C_ETAG=$ETAG
   # Stores and tools without conditional requests send what is known already.
-  if [ -r "$STATE/channel" ] && [ "$(cat "$STATE/channel")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
+  if [ -r "$KEPT" ] && [ "$(cat "$KEPT")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
   read_channel "$TMP/channel" || return 1
-  [ "$C_SERIAL" -ge "$pc_seen" ] || fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen: refused" || return
+  [ "$C_SERIAL" -ge "$pc_seen" ] || fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen" || return
   not_expired
 }
 
@@ -652,10 +613,10 @@ pull_bundle() {
   [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
   request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
   [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE" || return
-  digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || fail "bundle $BUNDLE is damaged: its sha256 is $DIGEST" || return
+  digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || fail "bundle $BUNDLE is damaged: it is $DIGEST" || return
   # Files and folders only, all below the folder: the bundle is signed, but a mistake of ours must not write elsewhere.
   if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -q '^[^-d]\| link to \| -> \| /\|[ /]\.\.$\|[ /]\.\./'; then
-    fail "bundle $BUNDLE holds something else than files below its own folder: refused" || return
+    fail "bundle $BUNDLE holds more than files below its own folder: refused" || return
   fi
   rm -rf "$TMP/tree" "${STATE:?}/bundles/$BUNDLE"
   mkdir "$TMP/tree" && tar -xzf "$TMP/bundle" -C "$TMP/tree" 2>>"$LOGFILE" && [ -r "$TMP/tree/index" ] || fail "bundle $BUNDLE cannot be unpacked: is the disk full?" || return
@@ -667,9 +628,9 @@ pull_bundle() {
 # Remembers the channel only when its bundle is here, so that an interrupted run asks again.
 keep_channel() {
   [ $UNCHANGED = no ] || return 0
-  printf '%s\n' "$C_SERIAL" >"$STATE/serial.new" && mv "$STATE/serial.new" "$STATE/serial" &&
-    cp "$TMP/channel" "$STATE/channel.new" && mv "$STATE/channel.new" "$STATE/channel" || fail "$STATE cannot be written: is the disk full?" || return
-  printf '%s\n' "$C_ETAG" >"$STATE/channel.etag"
+  cp "$TMP/channel" "$KEPT.new" && sync && mv "$KEPT.new" "$KEPT" &&
+    echo "$C_SERIAL $C_ETAG" >"$KEPT.seen.new" && mv "$KEPT.seen.new" "$KEPT.seen" ||
+    fail "$STATE cannot be written: is the disk full?" || return
   set +f
   for kc_old in "$STATE"/bundles/*; do
     [ "${kc_old##*/}" = "$BUNDLE" ] || rm -rf "$kc_old"
@@ -839,7 +800,7 @@ find_host() {
   read -r HOSTNAME </proc/sys/kernel/hostname
   is_name "$HOSTNAME" || HOSTNAME=unnamed
   fh_machine=
-  [ ! -r "$ETC/machine-id" ] || read -r fh_machine <"$ETC/machine-id"
+  read -r fh_machine 2>/dev/null <"$ETC/machine-id"
   digest_of_text "$fh_machine"
   MACHINE_DIGEST=$DIGEST
   HOST=$HOSTNAME-${DIGEST%"${DIGEST#????????}"}
@@ -850,35 +811,27 @@ write_report() {
   wr_date=$(date -u '+%Y-%m-%d %s')
   wr_epoch=${wr_date#* } wr_date=${wr_date% *}
   wr_os=unknown wr_version=unknown
-  [ ! -r /etc/os-release ] || while IFS='="' read -r wr_word wr_value wr_quoted; do
+  while IFS='="' read -r wr_word wr_value wr_quoted; do
     wr_value=$wr_value${wr_quoted%\"}
     case $wr_word in
     ID) wr_os=$wr_value ;;
     VERSION_ID) wr_version=$wr_value ;;
     esac
-  done </etc/os-release
+  done 2>/dev/null </etc/os-release
   is_name "$wr_os" && is_name "$wr_version" || wr_os=unknown wr_version=unknown
-  read -r wr_kernel </proc/sys/kernel/osrelease
-  is_name "$wr_kernel" || wr_kernel=unknown
-  wr_cpus=0
-  while read -r wr_word _; do [ "$wr_word" != processor ] || wr_cpus=$((wr_cpus + 1)); done </proc/cpuinfo
-  [ $wr_cpus -gt 0 ] || wr_cpus=1
-  wr_memory=0
-  while read -r wr_word wr_value _; do [ "$wr_word" != MemTotal: ] || wr_memory=$wr_value; done </proc/meminfo
+  wr_uname=$(uname -rm)
+  read -r _ wr_memory _ </proc/meminfo
   set +f
   wr_keys=$(cat "$ETC"/ssh/ssh_host_*_key.pub 2>/dev/null)
   set -f
-  wr_keys_digest=
-  if [ -n "$wr_keys" ]; then
-    digest_of_text "$wr_keys"
-    wr_keys_digest=$DIGEST
-  fi
+  DIGEST=
+  [ -z "$wr_keys" ] || digest_of_text "$wr_keys"
+  wr_keys=$DIGEST
   digest_of_text "$HOSTNAME"
   wr_outcome=ok wr_error=
-  [ "$FAILED" -eq 0 ] || wr_outcome=failed
   if [ -n "$ERROR" ]; then
     wr_outcome=failed
-    wr_error=$(printf '%s' "$ERROR" | json_text)
+    wr_error=$(printf %s "$ERROR" | json_text)
   fi
   clock
   seconds $START
@@ -894,30 +847,24 @@ write_report() {
 "recipe":"$RECIPE","channel":"$CHANNEL","serial":${C_SERIAL:-0},"bundle":"$BUNDLE","agentVersion":"$VERSION","image":"$IMAGE",
 "trigger":"$TRIGGER","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
 "startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
-"os":{"id":"$wr_os","version":"$wr_version","arch":"$(uname -m)","kernel":"$wr_kernel"},"cpus":$wr_cpus,"memoryKiB":$wr_memory,
+"os":{"id":"$wr_os","version":"$wr_version","arch":"${wr_uname#* }","kernel":"${wr_uname% *}"},"cpus":$(nproc),"memoryKiB":$wr_memory,
 "tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
-"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys_digest","hostname":"$DIGEST"},"steps":[
+"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},"steps":[
 END
     cat "$TMP/steps"
   } >"$STATE/report.json"
-  cat - "$TMP/status" >"$STATE/status" <<END
-recipe $RECIPE
-channel $CHANNEL
-serial ${C_SERIAL:-0}
-bundle ${BUNDLE:-none}
-image ${IMAGE:-none}
-run $RUN_ID
-finished $wr_epoch
-outcome $wr_outcome $ERROR
-END
+  {
+    echo "$OUTCOME bundle=${BUNDLE:-none} finished=$wr_epoch"
+    cat "$TMP/status"
+  } >"$STATE/status"
   if [ "$TRIGGER" = bake ]; then
     event "report $(cat "$STATE/report.json")"
     return 0
   fi
   request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$RUN_ID.json" "$TMP/answer" "$STATE/report.json" '' 65536
   case $CODE in
-  2??) say "report $RUN_ID sent" ;;
-  *) say "the report could not be sent (HTTP $CODE); it is kept in $STATE/report.json" ;;
+  2??) say 'report sent' ;;
+  *) say "the store answered $CODE for the report: it is kept in $STATE/report.json" ;;
   esac
 }
 
@@ -932,12 +879,12 @@ prepare() {
 
 find_instance() {
   INSTANCE=
-  if [ -r "$INSTANCE_FILE" ]; then read -r INSTANCE <"$INSTANCE_FILE"; fi
+  read -r INSTANCE 2>/dev/null <"$INSTANCE_FILE"
   is_name "$INSTANCE" || INSTANCE=unknown
   COLD=false FIRST=true IMAGE=
   [ -d "$STATE/instances/$INSTANCE" ] || COLD=true
   [ ! -e "$RUN/converged" ] || FIRST=false
-  [ ! -r "$STATE/image" ] || read -r IMAGE <"$STATE/image"
+  read -r IMAGE 2>/dev/null <"$STATE/image"
   is_name "$IMAGE" || IMAGE=
 }
 
@@ -983,7 +930,7 @@ converge() {
     cv_error=$ERROR
     clock
     FETCHED=$((NOW - START)) READY=$NOW
-    if [ "$TRIGGER" != bake ] && [ -r "$STATE/channel" ] && read_channel "$STATE/channel" && not_expired && [ -r "$STATE/bundles/$BUNDLE/index" ]; then
+    if [ "$TRIGGER" != bake ] && [ -r "$KEPT" ] && read_channel "$KEPT" && not_expired && [ -r "$STATE/bundles/$BUNDLE/index" ]; then
       say "going on with the last good bundle, serial $C_SERIAL"
       run_steps
     fi
@@ -1002,13 +949,15 @@ converge() {
 # What this converge came to, on the console at boot. False unless all is well.
 outcome() {
   seconds "$READY"
-  oc_text="recipe=${RECIPE:-unknown} run=$RUN_ID serial=${C_SERIAL:-0} ran=$RAN stamped=$STAMPED"
-  if [ "$FAILED" -eq 0 ] && [ -z "$ERROR" ]; then
+  OUTCOME="recipe=${RECIPE:-unknown} run=$RUN_ID serial=${C_SERIAL:-0} ran=$RAN stamped=$STAMPED"
+  if [ -z "$ERROR" ]; then
     true >"$RUN/converged"
-    say "ready $oc_text uptime=$SECONDS_TEXT"
+    OUTCOME="ready $OUTCOME uptime=$SECONDS_TEXT"
+    say "$OUTCOME"
     return 0
   fi
-  say "failed $oc_text failed=$FAILED uptime=$SECONDS_TEXT: $ERROR"
+  OUTCOME="failed $OUTCOME failed=$FAILED uptime=$SECONDS_TEXT"
+  say "$OUTCOME: $ERROR"
   return 1
 }
 
@@ -1019,32 +968,30 @@ outcome() {
 install_schedule() {
   find_host
   # Neither cron nor a calendar timer counts past the hour: from there on whole hours, up to a day.
-  is_minutes=$EVERY is_hours=0
+  is_minutes=$EVERY is_hours=$((EVERY / 60))
   if [ "$is_minutes" -lt 1 ]; then is_minutes=1; fi
-  if [ "$is_minutes" -ge 60 ]; then is_hours=$((is_minutes / 60)) is_minutes=60; fi
-  if [ "$is_hours" -gt 24 ]; then is_hours=24; fi
+  if [ "$is_minutes" -gt 60 ]; then is_minutes=60; fi
   is_offset=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_minutes))
   is_cron="$is_offset-59/$is_minutes *" is_timer="*:$is_offset/$is_minutes"
-  if [ "$is_hours" -gt 0 ]; then is_cron="$is_offset */$is_hours" is_timer="0/$is_hours:$is_offset"; fi
+  if [ $is_hours -gt 0 ]; then is_cron="$is_offset */$is_hours" is_timer="0/$is_hours:$is_offset"; fi
+  if [ $is_hours -gt 23 ]; then is_cron="$is_offset 0" is_timer="0:$is_offset"; fi
   umask 022
   if [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
-Description=parbake: converge at boot
+Description=parbake: converge
 Wants=network-online.target
 After=network-online.target cloud-config.service
 ConditionPathExists=$CONF
 
 [Service]
-ExecStart=$SELF run --trigger boot
-
-[Install]
-WantedBy=multi-user.target"
+ExecStart=$SELF run --trigger boot"
     mkdir -p "$ETC/systemd/system/multi-user.target.wants"
     [ -e "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service" ] ||
       ln -s ../parbake-boot.service "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
   fi
-  if [ -d "$ETC/cron.d" ]; then
-    replace "$ETC/cron.d/parbake" "# parbake converges every $EVERY minutes; the offset spreads the fleet
+  # The folder alone says little: other packages bring it too.
+  if [ -d "$ETC/cron.d" ] && { have cron || have crond; }; then
+    replace "$ETC/cron.d/parbake" "# parbake converges every $EVERY minutes
 $is_cron * * * root test -x $SELF && $SELF run --trigger cron"
   elif [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake.service" "[Unit]
@@ -1054,7 +1001,7 @@ Description=parbake: converge
 Type=oneshot
 ExecStart=$SELF run --trigger cron"
     replace "$ETC/systemd/system/parbake.timer" "[Unit]
-Description=parbake: converge every $EVERY minutes
+Description=parbake: converge
 
 [Timer]
 OnCalendar=$is_timer
@@ -1073,17 +1020,16 @@ WantedBy=timers.target"
 update_schedule() {
   [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ] || return 0
   while read -r us_name us_value _; do
-    if [ "$us_name" = every ] && is_number "$us_value"; then EVERY=$us_value; fi
+    if [ "$us_name" = every ] && [ "$us_value" != "$EVERY" ] && is_number "$us_value"; then
+      EVERY=$us_value
+      echo "$EVERY" >"$STATE/every"
+      install_schedule
+    fi
   done <"$STATE/bundles/$BUNDLE/index"
-  echo "$EVERY" >"$STATE/every"
-  install_schedule
 }
 
-# Writes a file only where it differs.
 replace() { # FILE TEXT
-  rp_old=
-  [ ! -r "$1" ] || rp_old=$(cat "$1")
-  [ "$rp_old" = "$2" ] || { printf '%s\n' "$2" >"$1.parbake-new" && mv "$1.parbake-new" "$1"; }
+  printf '%s\n' "$2" >"$1.parbake-new" && mv "$1.parbake-new" "$1"
 }
 
 uninstall() {
@@ -1097,7 +1043,7 @@ uninstall() {
   rm -rf "$STATE" "$RUN"
   rm -f "$CONF" "$LOGFILE" "$SELF"
   rmdir "${CONF%/*}" 2>/dev/null
-  echo 'parbake: removed; what the steps did is left as it is' >&2
+  echo 'parbake: removed; what the steps did stays' >&2
 }
 
 status() {
@@ -1116,19 +1062,16 @@ main() {
   m_command=${1:-}
   [ $# -eq 0 ] || shift
   BAKE_STEPS='' EVENTS=''
-  while [ $# -gt 0 ]; do
+  while [ $# -gt 1 ]; do
     case $1 in
-    --trigger) TRIGGER=${2:-} ;;
-    --steps) BAKE_STEPS=${2:-} ;;
-    --events) EVENTS=${2:-} ;;
-    *) set -- ;;
+    --trigger) TRIGGER=$2 ;;
+    --steps) BAKE_STEPS=$2 ;;
+    --events) EVENTS=$2 ;;
+    *) break ;;
     esac
-    if [ $# -lt 2 ]; then
-      usage
-      return
-    fi
     shift 2
   done
+  [ $# -eq 0 ] || m_command=
   case $TRIGGER in boot | cron | manual) ;; *) m_command= ;; esac
   case $m_command in
   boot)

@@ -19,7 +19,9 @@ async function embedded(host: AgentHost, credentials: { accessKey: string; secre
     port: 0,
     credentials,
     // A client that has all it wants may close first, which the server notes as an error.
-    log: (line) => line.startsWith('error: Premature close') || requests.push(line.replace(/reports\/\S+/, 'REPORT').replace(/bundles\/\S+/, 'BUNDLE')),
+    log: (line) =>
+      line.startsWith('error: Premature close') ||
+      requests.push(line.replace(/reports\/\S+/, 'REPORT').replace(/bundles\/\S+/, 'BUNDLE')),
   })
   return { requests, url: served.url, [Symbol.asyncDispose]: () => served.close() }
 }
@@ -66,7 +68,7 @@ describe.each(['curl-sigv4', 'curl', 'wget', 'python3'])('static keys with %s', 
     await host.publish(testRecipe([host.step('one')]))
     const result = await host.run(['run'], { env: { PARBAKE_FETCH: tool } })
     expect(result.code).toBe(1)
-    expect(result.stderr).toMatch(/the store refused channels\/web\/stable \(HTTP 403\): check the credentials/)
+    expect(result.stderr).toMatch(/answered 403 for channels\/web\/stable: check the credentials/)
   })
 })
 
@@ -138,7 +140,14 @@ describe('presigned', () => {
     await using server = await embedded(host)
     const channel = await host.publish(testRecipe([host.step('one')]))
     const url = (method: 'GET' | 'PUT', key: string) =>
-      presignUrl({ ...testSecrets, method, url: `${server.url}/${key}`, region: 'us-east-1', expiresSeconds: 600, nowMs: Date.now() })
+      presignUrl({
+        ...testSecrets,
+        method,
+        url: `${server.url}/${key}`,
+        region: 'us-east-1',
+        expiresSeconds: 600,
+        nowMs: Date.now(),
+      })
     const bundleUrl = url('GET', keys.bundle('web', channel.bundle))
     await host.configure({
       auth: 'presigned',
@@ -172,7 +181,12 @@ async function metadataService(broken: { token?: number; role?: number } = {}) {
     } else if (request.url === '/latest/meta-data/iam/security-credentials/') {
       response.writeHead(broken.role ?? 200).end('host-role')
     } else {
-      const body = { Code: 'Success', AccessKeyId: 'ASIAROLE', SecretAccessKey: 'role+secret/=', Token: 'session/token+==' }
+      const body = {
+        Code: 'Success',
+        AccessKeyId: 'ASIAROLE',
+        SecretAccessKey: 'role+secret/=',
+        Token: 'session/token+==',
+      }
       response.end(JSON.stringify(body, undefined, 2))
     }
   })
@@ -209,12 +223,13 @@ describe('instance role', () => {
     await host.publish(testRecipe([host.step('one')]))
     await host.converge()
     expect(store.headers.map((headers) => headers['x-amz-security-token'])).toEqual(Array(3).fill('session/token+=='))
-    for (const headers of store.headers) expect(headers.authorization).toMatch(/SignedHeaders=[^,]*x-amz-security-token/)
+    for (const headers of store.headers)
+      expect(headers.authorization).toMatch(/SignedHeaders=[^,]*x-amz-security-token/)
   })
 
   it.each([
     [{ token: 403 }, /the instance metadata service gave no token \(HTTP 403\)/],
-    [{ role: 404 }, /this instance has no role \(HTTP 404\): attach an instance profile/],
+    [{ role: 404 }, /this instance has no role with credentials \(HTTP 404\): attach an instance profile/],
   ])('says what is wrong: %o', async (broken, error) => {
     await using host = await AgentHost.create()
     await using imds = await metadataService(broken)
@@ -233,7 +248,10 @@ describe('secrets', () => {
     await using server = await embedded(host, { accessKey: 'ASIAROLE', secretKey: 'role+secret/=' })
     const recorded = host.path('argv')
     for (const name of ['curl', 'openssl', 'sha256sum', 'od', 'date', 'base64', 'tr', 'sed', 'tar', 'cat']) {
-      await host.fake(name, `/bin/cat /proc/$$/cmdline | /usr/bin/tr '\\0' ' ' >>${recorded}\nexec /usr/bin/${name} "$@"`)
+      await host.fake(
+        name,
+        `/bin/cat /proc/$$/cmdline | /usr/bin/tr '\\0' ' ' >>${recorded}\nexec /usr/bin/${name} "$@"`,
+      )
     }
     await host.publish(testRecipe([host.step('one', 'exit 3')]))
     const env = { PARBAKE_FETCH: tool }
@@ -242,7 +260,15 @@ describe('secrets', () => {
     await host.configure({ auth: 'static', store: server.url, access_key: 'ASIAROLE', secret_key: 'role+secret/=' })
     await host.run(['run', '--trigger', 'boot'], { env })
     expect(host.text('argv')).toMatch(/curl/)
-    const places = ['argv', 'agent.log', 'console', 'state/report.json', 'state/status', 'run/curl', 'state/log/one.log']
+    const places = [
+      'argv',
+      'agent.log',
+      'console',
+      'state/report.json',
+      'state/status',
+      'run/curl',
+      'state/log/one.log',
+    ]
     const seen = await readAll(places.map((name) => host.path(name)))
     expect(seen).not.toMatch(/role\+secret|session\/token|imds-token/)
     expect(await readAll(readdirSync(host.path('state/tmp')).map((name) => host.path('state/tmp', name)))).not.toMatch(

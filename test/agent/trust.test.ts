@@ -80,6 +80,22 @@ describe('what a host refuses', () => {
     expect(host.trace()).toEqual([])
   })
 
+  it('no channel for the serial of another one', async () => {
+    const { host } = await settledHost()
+    await using _host = host
+    await host.publish(testRecipe([host.step('newer')]), { content: { serial: 9 } })
+    await host.converge()
+    const stable = host.text('store/channels/web/stable')
+    await host.configure({ channel: 'canary' })
+    await host.publish(testRecipe([host.step('canary')]), { content: { channel: 'canary', serial: 2 } })
+    await host.put('channels/web/canary', host.text('store/channels/web/stable'))
+    await host.put('channels/web/stable', stable)
+    expect(await host.converge()).toMatchObject({ channel: 'canary', serial: 2, outcome: 'ok' })
+    await host.configure()
+    expect(await host.converge()).toMatchObject({ channel: 'stable', serial: 9, outcome: 'ok' })
+    expect(host.trace().filter((name) => name !== 'every-time')).toEqual(['newer', 'canary'])
+  })
+
   it('takes each of several trusted keys', async () => {
     await using host = await AgentHost.create()
     await writeFile(host.path('conf/agent.conf'), `key=${strange.publicKey}\n${host.text('conf/agent.conf')}`)
@@ -116,7 +132,7 @@ describe('bundles that a host refuses', () => {
     const { host, good, next } = await settledHost()
     await using _host = host
     await host.publish(next, { bytes: await tarOf(host, build, args) })
-    await expectRefused(host, good.bundle, /holds something else than files below its own folder/)
+    await expectRefused(host, good.bundle, /holds more than files below its own folder/)
   })
 
   it.each([
@@ -139,7 +155,7 @@ describe('bundles that a host refuses', () => {
     const { bytes } = await packBundle(next)
     await host.publish(next)
     await host.put(`bundles/web/${sha256(bytes)}.tar.gz`, spoil(bytes))
-    await expectRefused(host, good.bundle, /is damaged: its sha256 is /)
+    await expectRefused(host, good.bundle, /is damaged: it is /)
   })
 
   it('a malformed index', async () => {
@@ -154,13 +170,13 @@ describe('bundles that a host refuses', () => {
 
 const html = '<html><body>Sign in to the hotel network</body></html>'
 const channelFaults: readonly (readonly [string, Answer, RegExp])[] = [
-  ['401', { status: 401 }, /refused channels\/web\/stable \(HTTP 401\).*credentials/],
-  ['403', { status: 403, body: '<Error/>' }, /refused channels\/web\/stable \(HTTP 403\).*credentials/],
-  ['404', { status: 404, body: '<Error/>' }, /there is no channel web\/stable in the store: publish/],
-  ['503', { status: 503, body: 'busy' }, /the store answered 503 for channels/],
+  ['401', { status: 401 }, /answered 401 for channels\/web\/stable: check the credentials/],
+  ['403', { status: 403, body: '<Error/>' }, /answered 403 for channels\/web\/stable: check the credentials/],
+  ['404', { status: 404, body: '<Error/>' }, /answered 404 for channels\/web\/stable: publish the recipe first/],
+  ['503', { status: 503, body: 'busy' }, /answered 503 for channels\/web\/stable$/m],
   ['a web page', { status: 200, body: html }, /no channel file/],
-  ['a redirect', { status: 302, body: html }, /the store answered 302/],
-  ['far too much', { status: 200, body: Buffer.alloc(100_000, 'x\n') }, /larger than 16384 bytes/],
+  ['a redirect', { status: 302, body: html }, /answered 302 for channels/],
+  ['far too much', { status: 200, body: Buffer.alloc(100_000, 'x\n') }, /answered 413 for channels/],
   ['a broken connection', { status: 200, body: 'parbake-channel 1\n', claimedBytes: 500 }, /cannot be reached/],
 ]
 
@@ -202,7 +218,7 @@ describe('a store that fails', () => {
     store.fault = (method) => (method === 'PUT' ? { status: 403 } : undefined)
     const result = await host.run(['run'])
     expect(result.code).toBe(0)
-    expect(result.stderr).toMatch(/the report could not be sent \(HTTP 403\)/)
+    expect(result.stderr).toMatch(/the store answered 403 for the report: it is kept in /)
   })
 
   it('is down at boot: tries again, then goes on with the last good bundle', async () => {
@@ -216,7 +232,7 @@ describe('a store that fails', () => {
     expect(store.requests.filter((request) => request.startsWith('GET')).length).toBe(6)
     expect(host.trace()).toEqual(['every-time'])
     expect(host.text('console')).toMatch(/going on with the last good bundle, serial 1/)
-    expect(host.text('console')).toMatch(/^parbake: failed recipe=web run=\S+ serial=1 .*the store answered 503/m)
+    expect(host.text('console')).toMatch(/^parbake: failed recipe=web run=\S+ serial=1 .*answered 503 for channels/m)
   })
 
   it('comes up while the host is still trying', async () => {
@@ -235,7 +251,7 @@ describe('a store that fails', () => {
     const result = await host.run(['run', '--trigger', 'boot'])
     expect(result.code).toBe(1)
     expect(host.text('console')).toMatch(
-      /^parbake: failed recipe=web run=\S+ serial=0 ran=0 .*: the store at http:\/\/127\.0\.0\.1:9\/bucket cannot be reached$/m,
+      /^parbake: failed recipe=web run=\S+ serial=0 ran=0 .*: the store at http:\/\/127\.0\.0\.1:9\/bucket answered 000 for channels\/web\/stable, it cannot be reached$/m,
     )
     expect(host.report()).toMatchObject({ serial: 0, bundle: '', outcome: 'failed' })
   })

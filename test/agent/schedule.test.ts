@@ -1,0 +1,246 @@
+import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { keys } from '../../src/store/keys.ts'
+import { run } from '../../src/system/run.ts'
+import { sha256 } from '../../src/util/sha256.ts'
+import { AgentHost, shells, testRecipe, type ShellName } from '../support/agent.ts'
+
+const names = Object.keys(shells) as ShellName[]
+
+/** A host that boots: one step, and the interval of its settings and of its recipe. */
+async function bootedHost(every: string, options: { cron?: boolean; recipeEvery?: number; shell?: ShellName } = {}) {
+  const host = await AgentHost.create({ every })
+  if (options.cron === false) await rm(host.path('etc/cron.d'), { recursive: true })
+  await host.fake('cron', '')
+  await host.fake('systemctl', `echo "$@" >>${host.path('out/systemctl')}`)
+  await host.publish(testRecipe([host.step('one')], { everyMinutes: options.recipeEvery ?? Number(every) }))
+  const result = await host.run(['boot'], options.shell === undefined ? {} : { shell: options.shell })
+  expect(result).toMatchObject({ code: 0, stdout: '', stderr: '' })
+  return host
+}
+
+describe('the schedule', () => {
+  it.each(names)('is a unit for the boot and a line for cron (%s)', async (shell) => {
+    await using host = await bootedHost('15', { shell })
+    const [comment, line] = host.text('etc/cron.d/parbake').split('\n')
+    expect(comment).toMatch(/^# parbake converges every 15 minutes/)
+    const match = /^(\d+)-59\/15 \* \* \* \* root test -x (\S+) && (\S+) run --trigger cron$/.exec(line ?? '')
+    expect(Number(match?.[1])).toBeLessThan(15)
+    expect(match?.slice(2)).toEqual([host.agentPath, host.agentPath])
+    const unit = host.text('etc/systemd/system/parbake-boot.service')
+    expect(unit).toContain(`ExecStart=${host.agentPath} run --trigger boot\n`)
+    expect(unit).toContain(`ConditionPathExists=${host.path('conf/agent.conf')}\n`)
+    const link = host.path('etc/systemd/system/multi-user.target.wants/parbake-boot.service')
+    expect(readlinkSync(link)).toBe('../parbake-boot.service')
+    for (const file of ['etc/cron.d/parbake', 'etc/systemd/system/parbake-boot.service']) {
+      expect(statSync(host.path(file)).mode & 0o777).toBe(0o644)
+    }
+    expect(existsSync(host.path('etc/systemd/system/parbake.timer'))).toBe(false)
+    expect(host.trace()).toEqual(['one'])
+    expect(host.report()).toMatchObject({ trigger: 'boot', first: true })
+  })
+
+  it('differs between hosts', async () => {
+    const offsets = new Set<string>()
+    for (let machine = 0; machine < 8; machine += 1) {
+      await using host = await AgentHost.create({ every: '60' })
+      await host.fake('cron', '')
+      await writeFile(host.path('etc/machine-id'), `${machine}\n`)
+      await host.run(['boot'], { env: { PARBAKE_CONSOLE: '/dev/null' } })
+      offsets.add(/^\d+/m.exec(host.text('etc/cron.d/parbake'))?.[0] ?? '')
+    }
+    expect(offsets.size).toBeGreaterThan(3)
+  })
+
+  it.each([
+    ['1', /^0-59\/1 \* \* \* \* root /m],
+    ['0', /^0-59\/1 \* \* \* \* root /m],
+    ['59', /^\d+-59\/59 \* \* \* \* root /m],
+    ['60', /^\d+ \*\/1 \* \* \* root /m],
+    ['240', /^\d+ \*\/4 \* \* \* root /m],
+    ['1440', /^\d+ 0 \* \* \* root /m],
+    ['9999', /^\d+ 0 \* \* \* root /m],
+    ['soon', /^\d+-59\/15 \* \* \* \* root /m],
+  ])('every %s minutes', async (every, line) => {
+    await using host = await AgentHost.create({ every })
+    await host.fake('cron', '')
+    await host.run(['boot'], { env: { PARBAKE_CONSOLE: '/dev/null' } })
+    expect(host.text('etc/cron.d/parbake')).toMatch(line)
+  })
+
+  it('follows the recipe, and stays so after a reboot', async () => {
+    await using host = await bootedHost('15', { recipeEvery: 5 })
+    expect(host.text('etc/cron.d/parbake')).toMatch(/^\d+-59\/5 /m)
+    await host.reboot()
+    expect((await host.run(['boot'])).code).toBe(0)
+    expect(host.text('etc/cron.d/parbake')).toMatch(/^\d+-59\/5 /m)
+    await host.publish(testRecipe([host.step('one')], { everyMinutes: 20 }))
+    await host.run(['run', '--trigger', 'cron'])
+    expect(host.text('etc/cron.d/parbake')).toMatch(/^\d+-59\/20 /m)
+  })
+
+  it('is a timer where there is no cron', async () => {
+    await using host = await bootedHost('10', { cron: false })
+    expect(host.text('etc/systemd/system/parbake.timer')).toMatch(/^OnCalendar=\*:\d\/10$/m)
+    expect(host.text('etc/systemd/system/parbake.service')).toContain(
+      `ExecStart=${host.agentPath} run --trigger cron\n`,
+    )
+    expect(host.text('out/systemctl')).toBe('daemon-reload\nenable --now parbake.timer\n')
+    expect(existsSync(host.path('etc/cron.d'))).toBe(false)
+  })
+
+  it('is a timer where there is a folder for cron but no cron', async () => {
+    await using host = await AgentHost.create()
+    await host.publish(testRecipe([host.step('one')]))
+    await host.fake('systemctl', '')
+    // In a mount namespace of its own the host's cron cannot be found.
+    const hide = 'for cron in /usr/sbin/cron /usr/sbin/crond; do [ ! -e $cron ] || mount --bind /dev/null $cron; done'
+    await run('unshare', ['-m', 'sh', '-c', `${hide}; exec dash ${host.agentPath} boot`], { env: host.env() })
+    expect(existsSync(host.path('etc/systemd/system/parbake.timer'))).toBe(true)
+    expect(existsSync(host.path('etc/cron.d/parbake'))).toBe(false)
+  })
+
+  it.each([
+    ['10', /^OnCalendar=(\*:\d\/10)$/m],
+    ['240', /^OnCalendar=(0\/4:\d+)$/m],
+    ['1440', /^OnCalendar=(0:\d+)$/m],
+  ])('gives systemd a calendar that it takes: %s', async (every, pattern) => {
+    await using host = await bootedHost(every, { cron: false })
+    const calendar = pattern.exec(host.text('etc/systemd/system/parbake.timer'))?.[1] ?? ''
+    expect(calendar).not.toBe('')
+    const known = await run('sh', ['-c', 'command -v systemd-analyze'], { allowFailure: true })
+    if (known.exitCode === 0) await run('systemd-analyze', ['calendar', calendar])
+  })
+
+  it('is said to be missing where there is neither', async () => {
+    await using host = await AgentHost.create()
+    await rm(host.path('etc/cron.d'), { recursive: true })
+    await rm(host.path('etc/systemd'), { recursive: true })
+    await host.publish(testRecipe([host.step('one')]))
+    expect((await host.run(['boot'])).code).toBe(0)
+    expect(host.text('console')).toMatch(/neither cron nor systemd is here/)
+  })
+})
+
+describe('uninstall', () => {
+  it.each([true, false])('removes everything that is the agent’s and nothing else (cron: %s)', async (cron) => {
+    await using host = await bootedHost('15', { cron })
+    await writeFile(host.path('etc/systemd/system/mine.service'), '')
+    await writeFile(host.path('conf/mine'), '')
+    await rm(host.path('out/systemctl'), { force: true })
+    const result = await host.run(['uninstall'])
+    expect(result.code).toBe(0)
+    expect(result.stderr).toMatch(/removed/)
+    for (const gone of ['state', 'run', 'agent.log', 'sbin/parbake-agent', 'conf/agent.conf', 'etc/cron.d/parbake']) {
+      expect(existsSync(host.path(gone)) ? gone : '').toBe('')
+    }
+    const units = host.path('etc/systemd/system')
+    const { stdout } = await run('find', [units, '-type', 'f', '-o', '-type', 'l'])
+    expect(stdout.trim()).toBe(`${units}/mine.service`)
+    expect(existsSync(host.path('conf/mine'))).toBe(true)
+    expect(existsSync(host.path('out/trace'))).toBe(true)
+    expect(host.text('out/systemctl')).toBe(cron ? '' : 'disable --now parbake.timer\ndaemon-reload\n')
+  })
+})
+
+describe('the command line', () => {
+  it('prints the last converge', async () => {
+    await using host = await AgentHost.create()
+    expect(await host.run(['status'])).toMatchObject({ code: 1, stdout: 'no converge has finished on this host yet\n' })
+    const channel = await host.publish(
+      testRecipe([host.step('one', '', { needs: [] }), host.step('two', 'exit 1', { needs: [] })]),
+    )
+    const report = await host.converge({ code: 1 })
+    const { code, stdout } = await host.run(['status'])
+    expect(code).toBe(0)
+    const [first, ...steps] = stdout.split('\n')
+    expect(first).toMatch(
+      new RegExp(
+        `^failed recipe=web run=${report.run} serial=1 ran=1 stamped=0 failed=1 uptime=[0-9.]+ bundle=${channel.bundle} finished=[0-9]+$`,
+      ),
+    )
+    expect(steps).toEqual(['step one ran false', 'step two failed false', ''])
+  })
+
+  it.each([
+    [[]],
+    [['help']],
+    [['run', '--trigger']],
+    [['run', '--trigger', 'bake']],
+    [['run', 'now']],
+    [['run', '--x', 'y']],
+  ])('refuses %j', async (args) => {
+    await using host = await AgentHost.create()
+    const result = await host.run(args)
+    expect(result.code).toBe(2)
+    expect(result.stderr).toMatch(/^usage: parbake-agent /)
+    expect(existsSync(host.path('state'))).toBe(false)
+  })
+
+  it('tells its version', async () => {
+    await using host = await AgentHost.create()
+    expect(await host.run(['version'])).toMatchObject({ code: 0, stdout: '1\n' })
+  })
+
+  it.each([
+    ['recipe', '../x', /'..\/x' is no valid recipe, channel, region or purpose/],
+    ['store', 'ftp://x', /store 'ftp:\/\/x' or auth 'anonymous' is unknown/],
+    ['auth', 'magic', / or auth 'magic' is unknown/],
+    ['key', '', /nothing could be trusted/],
+  ])('refuses settings with a wrong %s', async (name, value, error) => {
+    await using host = await AgentHost.create({ [name]: value })
+    if (name === 'key')
+      await writeFile(host.path('conf/agent.conf'), host.text('conf/agent.conf').replace(/^key=.*\n/m, ''))
+    const result = await host.run(['run', '--trigger', 'boot'])
+    expect(result.code).toBe(2)
+    expect(host.text('console')).toMatch(error)
+    expect(host.text('console')).toMatch(/^parbake: failed recipe=\S+ run=none /m)
+  })
+
+  it('refuses to work without settings', async () => {
+    await using host = await AgentHost.create()
+    await rm(host.path('conf/agent.conf'))
+    expect(await host.run(['run'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/is missing or unreadable/) as string,
+    })
+  })
+
+  it('does not run settings', async () => {
+    await using host = await AgentHost.create({ 'x$(touch out/evil)': '`touch out/evil`', region: 'us-east-1' })
+    await host.publish(testRecipe([host.step('one')]))
+    await host.converge()
+    expect(existsSync(host.path('out/evil'))).toBe(false)
+  })
+})
+
+describe('the agent’s own update', () => {
+  const next = (host: AgentHost) => `${host.text('sbin/parbake-agent')}# newer\n`
+
+  it('comes with the channel', async () => {
+    await using host = await AgentHost.create()
+    const text = next(host)
+    await host.put(keys.agent(sha256(text)), text)
+    await host.publish(testRecipe([host.step('one')]), { content: { agent: sha256(text) } })
+    await host.converge()
+    expect(host.text('sbin/parbake-agent')).toBe(text)
+    expect(lstatSync(host.agentPath).mode & 0o777).toBe(0o755)
+    expect(await host.converge()).toMatchObject({ outcome: 'ok' })
+  })
+
+  it.each([
+    ['is not there', undefined],
+    ['is another', (text: string) => `${text}# changed\n`],
+    ['is cut short', (text: string) => text.slice(0, 1000)],
+  ])('is left where the new one %s', async (_, spoil) => {
+    await using host = await AgentHost.create()
+    const before = host.text('sbin/parbake-agent')
+    const text = next(host)
+    if (spoil !== undefined) await host.put(keys.agent(sha256(text)), spoil(text))
+    await host.publish(testRecipe([host.step('one')]), { content: { agent: sha256(text) } })
+    expect(await host.converge()).toMatchObject({ outcome: 'ok' })
+    expect(host.text('sbin/parbake-agent')).toBe(before)
+    expect(host.text('agent.log')).toMatch(/could not be had/)
+  })
+})

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { loadAgent } from '../../src/bundle/agent.ts'
+import { run } from '../../src/system/run.ts'
+import { AgentHost, shells, testRecipe } from '../support/agent.ts'
+import { faultStore } from '../support/fault-store.ts'
+
+const path = new URL('../../bootstrap/agent.sh', import.meta.url).pathname
+const source = readFileSync(path, 'utf8')
+
+/** The functions of the script by name. */
+function functions(): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const match of source.matchAll(/^([a-z_0-9]+)\(\) \{([^]*?)^\}$/gm)) found.set(match[1]!, match[2]!)
+  return found
+}
+
+describe('the agent’s source', () => {
+  it('passes shellcheck', async () => {
+    const result = await run('shellcheck', ['-s', 'dash', path], { allowFailure: true })
+    expect(result.stdout).toBe('')
+  })
+
+  it.each(Object.entries(shells))('parses under %s', async (_, [command, ...args]) => {
+    await run(command, [...args, '-n', path])
+  })
+
+  it('fits into user-data beside everything else', () => {
+    expect(gzipSync(loadAgent().text, { level: 9 }).length).toBeLessThan(11 * 1024)
+  })
+
+  it('gives the variables of each function a prefix of its own', () => {
+    const owners = new Map<string, string>()
+    for (const [name, body] of functions()) {
+      // Programs in other languages stand in single quotes that end a line.
+      const shell = body.replace(/python3 -c '[^']*'/g, '')
+      for (const match of shell.matchAll(/(?:^|[ ;(])([a-z]{2})_[a-z_]+=|read -r ((?:[a-z_A-Z]+ ?)+)/gm)) {
+        const prefixes = match[1] ? [match[1]] : [...match[2]!.matchAll(/\b([a-z]{2})_/g)].map((word) => word[1]!)
+        for (const prefix of prefixes) {
+          expect(owners.get(prefix) ?? name, `prefix ${prefix}_ in ${name}`).toBe(name)
+          owners.set(prefix, name)
+        }
+      }
+    }
+    expect(owners.size).toBeGreaterThan(15)
+  })
+})
+
+it('forks next to nothing where nothing is new', async () => {
+  await using host = await AgentHost.create()
+  await host.publish(testRecipe([host.step('one')]))
+  await using store = await faultStore(host.store)
+  await host.configure({ store: store.url })
+  await host.converge()
+  store.requests.length = 0
+  for (const tool of [
+    'curl',
+    'flock',
+    'rm',
+    'mkdir',
+    'mv',
+    'cat',
+    'cp',
+    'date',
+    'openssl',
+    'sha256sum',
+    'tr',
+    'sed',
+    'df',
+  ]) {
+    await host.fake(tool, `echo ${tool} >>${host.path('started')}\nPATH=/usr/bin:/bin exec ${tool} "$@"`)
+  }
+  expect((await host.run(['run', '--trigger', 'cron'])).code).toBe(0)
+  expect(store.requests).toEqual(['GET channels/web/stable'])
+  expect(host.text('started').split('\n').toSorted()).toEqual(['', 'curl', 'flock'])
+})
