@@ -7,12 +7,11 @@ import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { lockFile } from '../system/file-lock.ts'
 import { run } from '../system/run.ts'
-import { tempDir } from '../system/temp.ts'
 import { needTool, probeTool, toolSpecs } from '../system/tools.ts'
 import { canonicalJson, type Json } from '../util/canonical-json.ts'
 import { sha256, sha256File, type Sha256 } from '../util/sha256.ts'
 import { aptSources, archiveDate } from './archive-date.ts'
-import { basesDir, readBase, readPointer, storeBase, sweepWork, workPrefix } from './cache.ts'
+import { basesDir, readBase, readPointer, storeBase, workFolder } from './cache.ts'
 import type { BaseDefinition } from './definition.ts'
 import { resolveDefinition, type Mirrors } from './definitions/index.ts'
 import { installGrub, needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
@@ -52,7 +51,6 @@ export async function buildBase(name: string, context: Context, options: BuildBa
     })
     return cached
   }
-  await sweepWork(root)
   // Without await the lock would be released now.
   return await buildDisk(root, definition, digest, context)
 }
@@ -75,7 +73,7 @@ export async function definitionDigest(definition: BaseDefinition, signal?: Abor
 async function buildDisk(root: string, definition: BaseDefinition, digest: Sha256, context: Context): Promise<Base> {
   const { reporter, signal } = context
   const epoch = (await archiveDate(definition, signal)) ?? Math.floor(Date.now() / 1000)
-  await using work = await tempDir('base', await workFolder(root))
+  await using work = await workFolder(root, 'base')
   const output = join(work.path, 'output')
   await mkdir(output)
   const paths = { folder: work.path, tree: join(work.path, 'tree.tar'), disk: join(work.path, 'disk.raw') }
@@ -113,13 +111,6 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
     packages,
     definitionDigest: digest,
   })
-}
-
-/** In the cache, for the rename at the end must not cross file systems. */
-async function workFolder(root: string): Promise<string> {
-  const folder = join(root, `${workPrefix}${process.pid}`)
-  await mkdir(folder, { recursive: true })
-  return folder
 }
 
 /** Runs mmdebstrap and returns how many packages it installed. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { syncFolder, writeFileAtomic } from '../system/atomic-file.ts'
+import { tempDir, type TempDir } from '../system/temp.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 import { baseRecordSchema, type Base, type BaseRecord } from './model.ts'
@@ -12,7 +13,7 @@ import { baseRecordSchema, type Base, type BaseRecord } from './model.ts'
  *   <digest>/disk.qcow2, base.json   immutable
  *   names/<name>                     digest of the newest base of that name
  *   definitions/<digest>             digest of the base built from that definition
- *   .work-*                          builds under way; left over only after a SIGKILL
+ *   parbake-*                        builds under way; left over only after a SIGKILL
  *   .lock                            held while one of the above changes
  */
 
@@ -21,8 +22,11 @@ export function basesDir(context: Pick<Context, 'config'>): string {
   return join(context.config.cacheDir, 'bases')
 }
 
-/** Prefix of the folders that builds work in. */
-export const workPrefix = '.work-'
+/** A folder to work in, in the cache, for the rename at the end must not cross file systems. Needs the lock. */
+export async function workFolder(root: string, purpose: string): Promise<TempDir> {
+  await sweepWork(root)
+  return tempDir(purpose, root)
+}
 
 /** The base with this digest, or undefined where it is missing or not whole. A cache may forget. */
 export async function readBase(root: string, digest: Sha256): Promise<Base | undefined> {
@@ -119,10 +123,10 @@ export function isBaseName(name: string): boolean {
   return /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) && !/^[0-9a-f]{8,}$/.test(name)
 }
 
-/** Makes the folder and sweeps what a killed build left. Call it with the lock held only. */
-export async function sweepWork(root: string): Promise<void> {
+/** Sweeps what a killed build left: whoever has the lock is alone. */
+async function sweepWork(root: string): Promise<void> {
   await mkdir(root, { recursive: true })
   for (const entry of await readdir(root)) {
-    if (entry.startsWith(workPrefix)) await rm(join(root, entry), { recursive: true, force: true })
+    if (entry.startsWith('parbake-')) await rm(join(root, entry), { recursive: true, force: true })
   }
 }

@@ -10,10 +10,9 @@ import { checkImage, convertToQcow2, imageInfo } from '../image/qemu-img.ts'
 import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { lockFile } from '../system/file-lock.ts'
-import { tempDir } from '../system/temp.ts'
 import { needTool } from '../system/tools.ts'
 import { isSha256, sha256File, type Sha256 } from '../util/sha256.ts'
-import { basesDir, isBaseName, storeBase, sweepWork, workPrefix } from './cache.ts'
+import { basesDir, isBaseName, storeBase, workFolder } from './cache.ts'
 import type { Base } from './model.ts'
 
 export interface ImportBaseOptions {
@@ -38,10 +37,7 @@ export async function importBase(options: ImportBaseOptions, context: Context): 
   await using _ = await lockFile(join(root, '.lock'), signal, () =>
     reporter.emit({ type: 'note', text: `waiting for another build in ${root}` }),
   )
-  await sweepWork(root)
-  const parent = join(root, `${workPrefix}${process.pid}`)
-  await mkdir(parent, { recursive: true })
-  await using work = await tempDir('import', parent)
+  await using work = await workFolder(root, 'import')
   const image = join(work.path, 'image')
   const shown = isUrl ? withoutCredentials(source) : resolve(source)
   await phase(

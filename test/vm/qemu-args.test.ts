@@ -8,7 +8,7 @@ test('the whole command line of a plain machine', () => {
     ...['-name', 'parbake'],
     ...['-nodefaults', '-no-user-config'],
     ...['-machine', 'q35'],
-    ...['-accel', 'tcg,thread=multi', '-cpu', 'max,svm=off'],
+    ...['-accel', 'tcg,thread=multi', '-cpu', 'max'],
     ...['-smp', '2'],
     ...['-m', '1024'],
     ...['-display', 'none', '-vga', 'none'],
@@ -34,7 +34,7 @@ function difference(change: Partial<Machine>): { added: string[]; removed: strin
 }
 
 test.each<[string, Partial<Machine>, string[], string[]]>([
-  ['KVM', { accelerator: 'kvm' }, ['kvm', 'host'], ['tcg,thread=multi', 'max,svm=off']],
+  ['KVM', { accelerator: 'kvm' }, ['kvm', 'host'], ['tcg,thread=multi', 'max']],
   ['paused', { paused: true }, ['-S'], []],
   ['a snapshot', { loadSnapshot: 'step-3' }, ['-loadvm', 'step-3'], []],
   [

@@ -43,7 +43,7 @@ test('a missing tool names its purpose and its package', async () => {
 test('every tool of the table that is here tells its version', async () => {
   for (const spec of toolSpecs) {
     const found = await probeTool(spec)
-    if (found.path !== undefined) expect(found.version, spec.name).toMatch(/^\d/)
+    if (found.path !== undefined) expect(`${spec.name} ${found.version}`).toMatch(/^\S+ \d/)
   }
 })
 

@@ -35,15 +35,6 @@ locale: C.UTF-8
 ssh_genkeytypes: [ ed25519, ecdsa, rsa ]
 `
 
-/** Finds the root device on the hypervisors there are; a driver for everything takes the boot loader twice as long. */
-const initramfsHook = `\
-#!/bin/sh
-[ "$1" = prereqs ] && exit 0
-. /usr/share/initramfs-tools/hook-functions
-manual_add_modules virtio_pci virtio_mmio virtio_blk virtio_scsi nvme xen-blkfront hv_storvsc vmw_pvscsi ata_piix \
-  sd_mod ext4 crc32c_generic
-`
-
 export const debian12: BaseDefinition = {
   name: 'debian-12',
   distribution: 'Debian 12 (bookworm)',
@@ -78,7 +69,6 @@ export const debian12: BaseDefinition = {
     'systemd-timesyncd',
     'tzdata',
     'udev',
-    'zstd',
   ],
   kernelArguments,
   diskSizeMiB: 4096,
@@ -88,8 +78,6 @@ export const debian12: BaseDefinition = {
   files: [
     { path: '/boot/grub/grub.cfg', mode: '0644', content: grubConfig },
     { path: '/etc/cloud/cloud.cfg.d/90_parbake.cfg', mode: '0644', content: cloudConfig },
-    { path: '/etc/initramfs-tools/conf.d/parbake', mode: '0644', content: 'MODULES=list\nCOMPRESS=zstd\n' },
-    { path: '/etc/initramfs-tools/hooks/parbake', mode: '0755', content: initramfsHook },
     {
       // systemd enables every unit that no preset names at the first boot.
       path: '/etc/systemd/system-preset/50-parbake.preset',
@@ -109,7 +97,6 @@ export const debian12: BaseDefinition = {
     'ln -sf ../run/systemd/resolve/stub-resolv.conf "$1"/etc/resolv.conf',
     'chroot "$1" systemctl enable systemd-networkd.service systemd-resolved.service',
     'chroot "$1" systemctl disable e2scrub_reap.service',
-    'chroot "$1" update-initramfs -u -k all',
     'rm -rf "$1"/var/log/*.log "$1"/var/log/apt/* "$1"/var/log/journal/*',
   ],
 }

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { buildBase, type Base } from '../../src/base/index.ts'
+import type { Context } from '../../src/context.ts'
+import { createOverlay } from '../../src/image/qemu-img.ts'
+import { loadConfig } from '../../src/load-config.ts'
+import { plainReporter } from '../../src/report/reporters.ts'
+import { tempDir } from '../../src/system/temp.ts'
+import { probeAccelerator } from '../../src/vm/accelerator.ts'
+import { writeSeedIso } from '../../src/vm/seed.ts'
+import { startVm } from '../../src/vm/vm.ts'
+
+let context: Context
+let base: Base
+
+beforeAll(async () => {
+  context = {
+    config: await loadConfig(import.meta.dirname),
+    reporter: plainReporter({ stream: process.stderr, verbose: false, quiet: false }),
+    signal: new AbortController().signal,
+  }
+  base = await buildBase('debian-12', context)
+})
+
+/** Runs at the end of the first boot; cloud-init cannot be waited for from within, so it is done in the background. */
+const userData = `\
+#cloud-config
+runcmd:
+- [ sh, -c, 'echo "MARK $(hostname) on $(stat -fc %T /)" > /dev/console' ]
+- |
+  (
+    cloud-init status --wait > /dev/null
+    echo "STATUS $(cloud-init status) $(python3 -c 'import json; print(json.load(open("/run/cloud-init/result.json"))["v1"]["errors"])')"
+    echo "WARNINGS $(grep -c WARNING /var/log/cloud-init.log)"
+    echo "FAILED $(systemctl list-units --failed --no-legend | wc -l)"
+    echo "KEYS $(ls /etc/ssh/ssh_host_*_key | wc -l)"
+    echo "MACHINE $(cat /etc/machine-id | wc -c)"
+    getent hosts localhost > /dev/null && echo "RESOLVES"
+    read answer < /dev/virtio-ports/parbake.0 && echo "HEARD $answer"
+  ) > /dev/virtio-ports/parbake.0 2>&1 &
+`
+
+test('the base boots, runs user-data without a warning, talks on the channel and powers off', async () => {
+  await using folder = await tempDir('test-boot')
+  const disk = join(folder.path, 'disk.qcow2')
+  const seed = join(folder.path, 'seed.iso')
+  await createOverlay(disk, base.path)
+  await writeSeedIso(seed, { userData, metaData: `instance-id: ${randomUUID()}\nlocal-hostname: guest-1\n` }, context)
+  await using vm = await startVm({
+    ...{ disk, seed, channel: true, consoleLog: join(folder.path, 'console.log') },
+    ...{ memoryMiB: context.config.vm.memoryMiB, cpus: context.config.vm.cpus },
+    accelerator: await probeAccelerator(context.config.vm.accelerator),
+    timeoutSeconds: 90,
+  })
+  expect((await vm.waitForLine(/MARK (.*)/, 60)).match[1]).toBe('guest-1 on ext2/ext3')
+  const answer = async (pattern: RegExp) => (await vm.waitForChannelLine(pattern, 60)).match[1]
+  expect(await answer(/^STATUS (.*)$/)).toBe('status: done []')
+  expect(await answer(/^WARNINGS (.*)$/)).toBe('0')
+  expect(await answer(/^FAILED (.*)$/)).toBe('0')
+  expect(await answer(/^KEYS (.*)$/)).toBe('3')
+  expect(await answer(/^MACHINE (.*)$/)).toBe('33')
+  await vm.waitForChannelLine(/^RESOLVES$/, 60)
+  vm.sendChannelLine('over')
+  expect(await answer(/^HEARD (.*)$/)).toBe('over')
+  expect(await vm.powerOff()).toBe(true)
+  expect(await vm.exited).toEqual({ code: 0, signal: null })
+})
