@@ -1082,6 +1082,8 @@ main() {
   run) converge ;;
   bake)
     TRIGGER=bake
+    # The image's hosts find their settings elsewhere than the bake did.
+    prepare && read_conf && (CONF=$ETC/parbake/agent.conf && install_schedule)
     converge
     ;;
   status) status ;;

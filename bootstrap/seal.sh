@@ -20,7 +20,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 drop() { rm -rf -- "$@" || FAILED=1; }
 
 seal_parbake() {
-  drop "$STATE/instances" "$STATE/log" "$STATE/report.json" "$STATE/status" "$STATE/channel.etag" "$STATE"/tmp.* \
+  drop "$STATE/instances" "$STATE/log" "$STATE/report.json" "$STATE/status" "$STATE/every" "$STATE/tmp" \
     /etc/parbake /var/log/parbake.log
   printf '%s\n' "$IMAGE_ID" >"$STATE/image"
 }

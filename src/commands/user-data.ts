@@ -33,7 +33,10 @@ export const build: BuildCommand = (app) =>
       ),
     )
     .addOption(
-      new Option('--format <format>', 'text, or gzip as a whole (default: text where it fits)').choices(formats),
+      new Option(
+        '--format <format>',
+        'text, or gzip as a whole (default: text where it fits with room to spare)',
+      ).choices(formats),
     )
     .option('--endpoint <url>', 'the store as hosts reach it: http(s)://host[:port]/bucket[/prefix]')
     .option('--channel <name>', 'channel that hosts follow')
@@ -62,25 +65,31 @@ export const build: BuildCommand = (app) =>
         reporter: context.reporter,
       })
       if (userData.format === 'gzip' && options.format === undefined) {
-        context.reporter.emit({ type: 'note', text: 'as text it would be too large: compressed as a whole' })
+        context.reporter.emit({
+          type: 'note',
+          text: `compressed as a whole, ${userData.sizeBytes} of ${userData.limitBytes} bytes: as text it would leave no room`,
+        })
       }
-      await handOver(context, userData, options.output)
+      await handOver(context, userData, options)
     })
 
-async function handOver(context: CommandContext, userData: UserData, output: string | undefined): Promise<void> {
+async function handOver(context: CommandContext, userData: UserData, options: Options): Promise<void> {
+  const { output } = options
   if (output !== undefined) await save(context, output, userData.bytes)
   if (context.json) {
     const { format, text, bytes, sizeBytes, limitBytes, parts } = userData
     const base64 = format === 'gzip' ? { gzipBase64: bytes.toString('base64') } : {}
     context.printJson({ format, userData: text, ...base64, sizeBytes, limitBytes, parts })
   } else if (output === undefined) {
-    if (userData.format === 'gzip' && process.stdout.isTTY) {
+    const unreadable = userData.format === 'gzip' && process.stdout.isTTY
+    if (unreadable && options.format === 'gzip') {
       throw new UserError('the compressed document is no text for a terminal', {
         hint: 'add --output FILE',
         exitCode: 2,
       })
     }
-    process.stdout.write(userData.bytes)
+    // Who looks wants to read; who pipes or saves it gets what a machine is to get.
+    process.stdout.write(unreadable ? userData.text : userData.bytes)
   }
 }
 

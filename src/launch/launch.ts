@@ -75,7 +75,6 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
     everyMinutes: options.recipe.everyMinutes,
     config,
     target: 'nocloud',
-    gzip: true,
     trustedKeys: loadTrustedKeys(config),
     overrides: {
       ...guestStore.overrides,

@@ -16,7 +16,7 @@ export interface UserDataInput {
   /** The agent's script, as `loadAgent` gives it. */
   readonly agent: string
   readonly conf: AgentConf
-  /** Absent: text where it fits, else gzip. */
+  /** Absent: text where it fits with room to spare, else gzip. */
   readonly format?: UserDataFormat
 }
 
@@ -39,6 +39,9 @@ export interface UserData {
   readonly parts: readonly UserDataPart[]
 }
 
+/** A document that is left to us to format keeps this much below the limit, so that the next key or URL still fits. */
+const spareBytes = 1500
+
 /** A longer agent.conf travels compressed; a shorter one stays readable for whoever looks at the document. */
 const readableConfBytes = 1024
 
@@ -50,7 +53,9 @@ export function renderUserData(input: UserDataInput): UserData {
   const { limitBytes, title } = userDataTargets[input.target]
   const formats: readonly UserDataFormat[] = input.format === undefined ? ['text', 'gzip'] : [input.format]
   const candidates = formats.map((format) => ({ ...renderFormat(input, format), limitBytes }))
-  const fitting = candidates.find((candidate) => candidate.sizeBytes <= limitBytes)
+  const fitting =
+    candidates.find((candidate) => candidate.sizeBytes <= limitBytes - spareBytes) ??
+    candidates.findLast((candidate) => candidate.sizeBytes <= limitBytes)
   if (fitting !== undefined) return fitting
   const { sizeBytes, parts } = candidates.reduce((least, other) => (other.sizeBytes < least.sizeBytes ? other : least))
   const account = parts.map((part) => `${part.name} ${part.bytes}`).join(', ')
