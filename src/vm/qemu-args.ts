@@ -65,7 +65,7 @@ export function qemuArgs(machine: Machine): string[] {
 }
 
 /**
- * Take nothing away from `max`: with `svm=off`, QEMU 7.2 runs a Linux 6.1 guest whose fsync and mountinfo fail at random, so
+ * Take nothing away from `max`: with `svm=off`, QEMU 7.2 gives a Linux 6.1 guest in which fsync and mountinfo go wrong, so
  * that units fail and the boot takes minutes.
  */
 function accelerationArgs(accelerator: Machine['accelerator']): string[] {
