@@ -40,8 +40,9 @@ seal_cloud_init() {
 }
 
 seal_identity() {
-  # systemd: an empty file would not count as a first boot.
-  if [ -d /run/systemd/system ]; then printf 'uninitialized\n' >/etc/machine-id; else drop /etc/machine-id; fi
+  # Empty, not `uninitialized`: both get a new id, but the latter is a "first boot", at which systemd enables every unit
+  # that its presets do not disable, and so undoes what a baked step disabled (machine-id(5), first boot semantics).
+  if [ -d /run/systemd/system ]; then : >/etc/machine-id; else drop /etc/machine-id; fi
   [ -L /var/lib/dbus/machine-id ] || drop /var/lib/dbus/machine-id
   drop /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /root/.ssh /home/*/.ssh
   printf 'localhost\n' >/etc/hostname
