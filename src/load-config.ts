@@ -85,7 +85,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     stateDir,
     base: values.base ?? 'debian-12',
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
-    plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.02 },
+    plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.01 },
   }
 }
 

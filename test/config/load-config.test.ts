@@ -46,7 +46,7 @@ const defaults = {
   stateDir: '/home/u/.local/state/parbake',
   base: 'debian-12',
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
-  plan: { minSavingSeconds: 0.5, minShare: 0.02 },
+  plan: { minSavingSeconds: 0.5, minShare: 0.01 },
 }
 
 describe('without a file', () => {
