@@ -70,7 +70,7 @@ is_name() {
 
 # Uptime in hundredths of a second, in NOW. The kernel counts it in these; the wall clock may jump at boot.
 clock() {
-  read -r NOW _ </proc/uptime
+  read -r NOW _ <"${PARBAKE_UPTIME:-/proc/uptime}"
   NOW=$((${NOW%.*} * 100 + 1${NOW#*.} - 100))
 }
 
@@ -907,6 +907,8 @@ converge() {
   cron) WAIT=0 ;;
   bake) PHASE=bake STAMP_MARK=baked ;;
   esac
+  # Just after a boot the unit is to converge first: cron must not take its place while cloud-init is still at work.
+  if [ "$TRIGGER" = cron ] && [ $NOW -lt 60000 ] && [ ! -e "$RUN/attempted" ] && [ -e "$ETC/systemd/system/parbake-boot.service" ]; then return 0; fi
   cv_status=1
   prepare && cv_status=2 && read_conf || {
     outcome
@@ -948,6 +950,7 @@ converge() {
 
 # What this converge came to, on the console at boot. False unless all is well.
 outcome() {
+  true >"$RUN/attempted"
   seconds "$READY"
   OUTCOME="recipe=${RECIPE:-unknown} run=$RUN_ID serial=${C_SERIAL:-0} ran=$RAN stamped=$STAMPED"
   if [ -z "$ERROR" ]; then

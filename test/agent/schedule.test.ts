@@ -41,6 +41,27 @@ describe('the schedule', () => {
     expect(host.report()).toMatchObject({ trigger: 'boot', first: true })
   })
 
+  it('leaves a fresh boot to the unit: cron waits until that has tried, or ten minutes', async () => {
+    await using host = await bootedHost('15')
+    const cron = async (uptime: string) => {
+      await writeFile(host.path('uptime'), `${uptime} 1.00\n`)
+      return host.run(['run', '--trigger', 'cron'], { env: { PARBAKE_UPTIME: host.path('uptime') } })
+    }
+    await host.reboot()
+    await host.publish(testRecipe([host.step('one'), host.step('two')]))
+    expect(await cron('40.00')).toMatchObject({ code: 0, stderr: '' })
+    expect(host.trace()).toEqual(['one'])
+    expect((await cron('601.00')).code).toBe(0)
+    expect(host.trace()).toEqual(['one', 'two'])
+
+    await host.reboot()
+    await host.publish(testRecipe([host.step('one'), host.step('two'), host.step('three')]))
+    await host.run(['boot'])
+    await host.publish(testRecipe([host.step('one'), host.step('two'), host.step('three'), host.step('four')]))
+    expect((await cron('60.00')).code).toBe(0)
+    expect(host.trace()).toEqual(['one', 'two', 'three', 'four'])
+  })
+
   it('differs between hosts', async () => {
     const offsets = new Set<string>()
     for (let machine = 0; machine < 8; machine += 1) {
