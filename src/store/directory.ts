@@ -7,7 +7,7 @@ import { DirectoryFiles } from './directory-files.ts'
 import { walkDirectory } from './directory-list.ts'
 import type { ListPage, ObjectInfo, ObjectStore, PutCondition, PutResult, StoredObject } from './object-store.ts'
 import { clampRange } from './range.ts'
-import { checkKey, storeError } from './store-errors.ts'
+import { guarded, storeError } from './store-errors.ts'
 import { writeSynced } from './write-synced.ts'
 
 /**
@@ -106,20 +106,14 @@ class DirectoryStore implements ObjectStore {
     // Holds nothing between calls.
   }
 
-  async #guarded<T>(
+  #guarded<T>(
     verb: string,
     key: string | undefined,
     signal: AbortSignal | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    try {
-      if (key !== undefined) checkKey(this.url, key)
-      signal?.throwIfAborted()
-      return await work()
-    } catch (error) {
-      const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
-      throw storeError(action, explainFolderClash(error, key))
-    }
+    const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
+    return guarded(action, work, (error) => explainFolderClash(error, key))
   }
 }
 

@@ -13,7 +13,7 @@ import { rangeHeader } from './range.ts'
 import { currentSignal, makeRequest } from './request-signal.ts'
 import { isMissing, isTransient, unquoted } from './s3-common.ts'
 import { uriEncode } from './sigv4.ts'
-import { checkKey, failureOf, type StoreFailure, storeError } from './store-errors.ts'
+import { guarded, failureOf, type StoreFailure, storeError } from './store-errors.ts'
 
 export interface MinioStoreOptions {
   readonly host: string
@@ -247,20 +247,14 @@ class MinioStore implements ObjectStore {
     return this.#tls ? { 'content-md5': createHash('md5').update(body).digest('base64') } : {}
   }
 
-  async #guarded<T>(
+  #guarded<T>(
     verb: string,
     key: string | undefined,
     signal: AbortSignal | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    try {
-      if (key !== undefined) checkKey(this.url, key)
-      signal?.throwIfAborted()
-      return await currentSignal.run(signal ?? currentSignal.getStore(), work)
-    } catch (error) {
-      const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
-      throw storeError(action, withStatus(error))
-    }
+    const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
+    return guarded(action, () => currentSignal.run(signal ?? currentSignal.getStore(), work), withStatus)
   }
 }
 

@@ -7,7 +7,7 @@ import { getBytes, type ObjectInfo, type ObjectStore, type PutResult } from './o
 import type { StoreCredentials } from './open.ts'
 import { rangeHeader } from './range.ts'
 import { isMissing, unquoted } from './s3-common.ts'
-import { checkKey, failureOf, storeError } from './store-errors.ts'
+import { guarded, failureOf, storeError } from './store-errors.ts'
 
 // The only warning silenced is that of newer SDKs on Node 20: which SDK runs is our choice, not the user's.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
@@ -217,19 +217,14 @@ class S3Store implements ObjectStore {
     return { Bucket: this.#bucket, Key: `${this.#prefix}${key}` }
   }
 
-  async #guarded<T>(
+  #guarded<T>(
     verb: string,
     key: string | undefined,
     signal: AbortSignal | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    try {
-      if (key !== undefined) checkKey(this.url, key)
-      signal?.throwIfAborted()
-      return await work()
-    } catch (error) {
-      throw storeError({ url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }, error)
-    }
+    const action = { url: this.url, verb, signal, ...(key === undefined ? {} : { key }) }
+    return guarded(action, work)
   }
 }
 

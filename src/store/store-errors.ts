@@ -110,6 +110,24 @@ export function storeError(action: StoreAction, error: unknown): Error {
   })
 }
 
+/**
+ * Runs one call of a store: refuses unsafe keys and a signal that has fired, and turns what is thrown into what ObjectStore
+ * promises. `explain` may make more of an error first.
+ */
+export async function guarded<T>(
+  action: StoreAction,
+  work: () => Promise<T>,
+  explain: (error: unknown) => unknown = (error) => error,
+): Promise<T> {
+  try {
+    if (action.key !== undefined) checkKey(action.url, action.key)
+    action.signal?.throwIfAborted()
+    return await work()
+  } catch (error) {
+    throw storeError(action, explain(error))
+  }
+}
+
 /** Reads status and code out of the error classes of the AWS SDK, the minio client and Node. */
 export function failureOf(error: unknown): StoreFailure {
   if (!(error instanceof Error)) return { message: String(error) }

@@ -11,6 +11,7 @@ import { keys } from '../../src/store/keys.ts'
 import type { ObjectStore } from '../../src/store/object-store.ts'
 import { openStore } from '../../src/store/open.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
+import { storeWith } from '../support/store-with.ts'
 import { sha256 } from '../../src/util/sha256.ts'
 
 const pair = generateKeyPairSync('ed25519')
@@ -88,16 +89,10 @@ function failingAt(call: number): ObjectStore {
       return method(...args)
     }
   }
-  return {
-    url: store.url,
+  return storeWith(store, {
     put: count(store.put.bind(store)),
     putFile: count(store.putFile.bind(store)),
-    get: store.get.bind(store),
-    head: store.head.bind(store),
-    list: store.list.bind(store),
-    delete: store.delete.bind(store),
-    close: () => {},
-  }
+  })
 }
 
 describe('publishing images', () => {

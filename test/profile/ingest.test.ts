@@ -6,6 +6,7 @@ import { openDirectoryStore } from '../../src/store/directory.ts'
 import { keys } from '../../src/store/keys.ts'
 import type { ObjectStore } from '../../src/store/object-store.ts'
 import { tempDir } from '../../src/system/temp.ts'
+import { storeWith } from '../support/store-with.ts'
 import { report, stepReport } from './support.ts'
 
 const dayMs = 86_400_000
@@ -100,8 +101,7 @@ describe('readReports', () => {
     for (const run of runs) await upload(store, at(run, Date.UTC(2026, 10, 20)))
     let running = 0
     let most = 0
-    const counting: ObjectStore = {
-      ...store,
+    const counting = storeWith(store, {
       get: async (key, options) => {
         running += 1
         most = Math.max(most, running)
@@ -110,7 +110,7 @@ describe('readReports', () => {
         running -= 1
         return object
       },
-    }
+    })
     expect(await all(readReports(counting, 'web'))).toEqual(runs)
     expect(most).toBeGreaterThan(1)
     expect(most).toBeLessThanOrEqual(16)
@@ -120,7 +120,7 @@ describe('readReports', () => {
     await using dir = await tempDir('reports')
     const store = openDirectoryStore(dir.path)
     await upload(store, at('a', 0))
-    const broken: ObjectStore = { ...store, get: () => Promise.reject(new Error('no route to host')) }
+    const broken = storeWith(store, { get: () => Promise.reject(new Error('no route to host')) })
     await expect(all(readReports(broken, 'web'))).rejects.toThrow('no route to host')
   })
 
@@ -128,7 +128,7 @@ describe('readReports', () => {
     await using dir = await tempDir('reports')
     const store = openDirectoryStore(dir.path)
     await upload(store, at('a', 0))
-    const gone: ObjectStore = { ...store, get: () => Promise.resolve(undefined) }
+    const gone = storeWith(store, { get: () => Promise.resolve(undefined) })
     expect(await all(readReports(gone, 'web'))).toEqual([])
   })
 
