@@ -10,7 +10,7 @@ import { phase } from '../report/events.ts'
 import { probeAccelerator } from '../vm/accelerator.ts'
 import { writeDataIso, writeSeedIso } from '../vm/seed.ts'
 import { startVm, type Vm } from '../vm/vm.ts'
-import type { BakedDisk, BakeEngine, BakeJob } from './engine.ts'
+import type { BakeEngine, BakeJob } from './engine.ts'
 import { bakeUserData, mediumLabel, writeMedium } from './guest-files.ts'
 
 /** KVM seconds for one boot to the end of cloud-init, for one stretch of baking, for sealing. */
@@ -110,5 +110,3 @@ async function poweredOff(vm: Vm): Promise<void> {
     })
   }
 }
-
-export type { BakedDisk }
