@@ -5,6 +5,7 @@ import { loadAgent } from '../bundle/agent.ts'
 import { squeezeShell } from '../bundle/squeeze-shell.ts'
 import { cloudConfig } from '../cloud-config/index.ts'
 import { keys } from '../store/keys.ts'
+import { agentPath } from '../user-data/render.ts'
 import type { Sha256 } from '../util/sha256.ts'
 import type { BakeJob } from './engine.ts'
 
@@ -13,8 +14,6 @@ export const mediumLabel = 'PARBAKE'
 
 /** In memory only, so that nothing of it is in the image. */
 const guestFolder = '/run/parbake-bake'
-
-const agentPath = '/usr/local/sbin/parbake-agent'
 
 /** The user-data of a bake: the agent, the scripts that bake and seal. It holds no credential of any store. */
 export function bakeUserData(job: BakeJob): string {

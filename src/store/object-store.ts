@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import type { Sha256 } from '../util/sha256.ts'
 
 /** What a store says about one object. */
 export interface ObjectInfo {
@@ -103,10 +102,4 @@ export async function getBytes(store: ObjectStore, key: string, signal?: AbortSi
   const chunks: Buffer[] = []
   for await (const chunk of object.body) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
-}
-
-/** Where an object's digest is known from its key or a manifest. */
-export interface ExpectedContent {
-  readonly sha256: Sha256
-  readonly sizeBytes?: number
 }

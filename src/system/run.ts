@@ -1,6 +1,7 @@
 import { execa, type Options as ExecaOptions } from 'execa'
 import { InterruptedError, UserError } from '../errors.ts'
 import type { Reporter } from '../report/events.ts'
+import { shQuote } from '../util/sh-quote.ts'
 
 export interface RunOptions {
   readonly signal?: AbortSignal
@@ -30,7 +31,7 @@ export interface RunResult {
 
 /** One argument as a person would type it in a shell. */
 export function shellQuote(argument: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(argument) ? argument : shQuote(argument)
 }
 
 /**
