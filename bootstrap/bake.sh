@@ -1,48 +1,136 @@
 #!/bin/sh
-# bake: runs inside the VM that becomes an image. Waits for cloud-init, runs the chosen steps with the agent from the
-# attached medium, seals, powers off. Each line to the host's port is one fact; the host trusts only `sealed` followed by
-# a power-off.
+# bake: runs inside the system that becomes an image, and does what the host asks, line by line. The host decides; what is
+# known here is only how.
 #
-# Usage: bake.sh IMAGE_ID STEPS     (STEPS comma separated)
+# Usage: bake.sh PORT | bake.sh IN OUT     (a virtio-serial port, or two FIFOs)
+#
+#   host asks         answers
+#   (at start)        booted                  cloud-init has finished
+#   clock EPOCH       clock                   a system that slept in a snapshot has the wrong time
+#   proxy URL|-       proxy                   where the package manager finds the host's download cache
+#   run STEP          events of the agent, report JSON, then: done | failed WHY     (STEP - runs none)
+#   tune NAME,…       tuned | failed WHY
+#   settle            settled                 all is written: the host may take a snapshot
+#   shell TTY         shell-end               an interactive shell on that terminal
+#   seal IMAGE_ID     sealed | failed WHY     and powers off at once: nothing may write to the disk after it
+#   off               off                     and powers off in order
+#
+# What it needs lies on the medium: channel, bundle, agent.sh, agent.conf, seal.sh, tune.sh.
 set -u
 umask 022
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-IMAGE_ID=$1
-STEPS=$2
-PORT=/dev/virtio-ports/parbake.0
 HERE=/run/parbake-bake
+MEDIA=$HERE/media
+AGENT=/usr/local/sbin/parbake-agent
+APT_PROXY=/etc/apt/apt.conf.d/00parbake-bake
 
-tell() { printf '%s\n' "$*" >>"$PORT"; }
+# The port may be opened only once at a time: everything goes through a FIFO with one reader, in order.
+tell() { printf '%s\n' "$*" >"$HERE/events"; }
 
-give_up() {
-  tell "failed $*"
-  sync
-  systemctl poweroff --force
-  exit 1
+open_port() { # IN OUT
+  if [ "$1" = "$2" ]; then
+    exec 3<>"$1" 4>&3
+  else
+    exec 3<"$1" 4>"$2"
+  fi
+  rm -f "$HERE/events"
+  mkfifo "$HERE/events" || exit 1
+  exec 5<>"$HERE/events"
+  cat <&5 >&4 &
 }
 
 wait_for_cloud_init() {
-  wc_left=1800
-  while [ ! -e /run/cloud-init/result.json ]; do
-    [ $wc_left -gt 0 ] || give_up 'cloud-init did not finish'
+  wc_left=18000
+  while [ ! -e /run/cloud-init/result.json ] && [ $wc_left -gt 0 ]; do
     wc_left=$((wc_left - 1))
-    sleep 1
+    sleep 0.1
   done
+  [ -e /run/cloud-init/result.json ] || tell 'failed cloud-init did not finish'
+}
+
+# Mounted only while it is used: a system that goes on from a snapshot finds another one in its place.
+with_media() {
+  wm_mounted=
+  if [ ! -e "$MEDIA/agent.sh" ]; then
+    mkdir -p "$MEDIA"
+    mount -o ro /dev/disk/by-label/PARBAKE "$MEDIA" || return
+    wm_mounted=yes
+  fi
+  "$@"
+  wm_status=$?
+  [ -z "$wm_mounted" ] || umount "$MEDIA"
+  return $wm_status
+}
+
+install_agent() {
+  cmp -s "$MEDIA/agent.sh" "$AGENT" || { cp "$MEDIA/agent.sh" "$AGENT.new" && chmod 755 "$AGENT.new" && mv "$AGENT.new" "$AGENT"; }
+}
+
+run_step() { install_agent && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events"; }
+
+use_proxy() { # URL|-
+  rm -f "$APT_PROXY"
+  if [ "$1" != - ] && [ -d "${APT_PROXY%/*}" ]; then printf 'Acquire::http::Proxy "%s";\n' "$1" >"$APT_PROXY"; fi
+}
+
+tune() { # NAME,…
+  tn_names=$1
+  set --
+  while [ -n "$tn_names" ]; do
+    set -- "$@" "${tn_names%%,*}"
+    case $tn_names in *,*) tn_names=${tn_names#*,} ;; *) tn_names= ;; esac
+  done
+  sh "$MEDIA/tune.sh" "$@"
+}
+
+seal() { # IMAGE_ID
+  use_proxy -
+  sh "$MEDIA/seal.sh" "$1" || return
+  # Free blocks are dropped from the image file; an overlay has none.
+  case $(findmnt -n -o FSTYPE / 2>/dev/null) in overlay) ;; *) fstrim -a ;; esac
+}
+
+answer() { # COMMAND ARGUMENT
+  case $1 in
+  clock) date -s "@$2" >/dev/null && tell clock ;;
+  proxy) use_proxy "$2" && tell proxy ;;
+  run) if with_media run_step "$2"; then tell 'done'; else tell 'failed a step failed'; fi ;;
+  tune) if with_media tune "$2" >"$HERE/tune.log" 2>&1; then tell tuned; else tell "failed the tuning failed: $(tail -n 1 "$HERE/tune.log")"; fi ;;
+  settle)
+    sync
+    # What is only cached need not be in a snapshot of the memory.
+    echo 3 2>/dev/null >/proc/sys/vm/drop_caches
+    tell settled
+    ;;
+  shell)
+    setsid sh -c "exec </dev/$2 >/dev/$2 2>&1; cd /root; HOME=/root TERM=${TERM:-linux} exec \$(command -v bash || echo sh) -i"
+    tell shell-end
+    ;;
+  seal)
+    if with_media seal "$2"; then
+      sync
+      tell sealed
+      systemctl poweroff --force
+    else
+      tell 'failed the seal could not remove everything'
+    fi
+    ;;
+  off)
+    tell off
+    systemctl poweroff
+    ;;
+  *) tell "failed unknown command $1" ;;
+  esac
 }
 
 main() {
+  open_port "$1" "${2:-$1}"
   wait_for_cloud_init
   tell booted
-  mkdir -p "$HERE/media"
-  mount -o ro /dev/disk/by-label/PARBAKE "$HERE/media" || give_up 'the medium with the bundle cannot be mounted'
-  PARBAKE_CONF=$HERE/agent.conf parbake-agent bake --steps "$STEPS" --events "$PORT" || give_up 'a step failed'
-  umount "$HERE/media"
-  tell sealing
-  sh "$HERE/seal.sh" "$IMAGE_ID" || give_up 'the seal could not remove everything'
-  sync
-  tell sealed
+  while read -r m_command m_argument; do answer "$m_command" "$m_argument"; done <&3
+  # The host is gone.
   systemctl poweroff --force
 }
 
-main
+main "$@"
