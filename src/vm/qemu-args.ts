@@ -13,6 +13,13 @@ export interface PortForward {
   readonly guestPort: number
 }
 
+/** OVMF's two files as QEMU's flash memory. */
+export interface UefiFlash {
+  readonly code: string
+  /** This machine's own copy, which it writes to. */
+  readonly vars: string
+}
+
 /** All that decides QEMU's command line. Paths are absolute. */
 export interface Machine {
   readonly accelerator: 'kvm' | 'tcg'
@@ -32,6 +39,8 @@ export interface Machine {
   readonly paused?: boolean
   /** Load this internal snapshot of the disk instead of booting. */
   readonly loadSnapshot?: string
+  /** Boot by UEFI instead of BIOS. */
+  readonly uefi?: UefiFlash
 }
 
 /** QEMU's block node of the first disk, for QMP commands such as snapshot-save. */
@@ -45,7 +54,7 @@ export function qemuArgs(machine: Machine): string[] {
   return [
     ...['-name', 'parbake'],
     ...['-nodefaults', '-no-user-config'],
-    ...['-machine', 'q35'],
+    ...machineArgs(machine.uefi),
     ...accelerationArgs(machine.accelerator),
     ...['-smp', String(machine.cpus)],
     ...['-m', String(machine.memoryMiB)],
@@ -61,6 +70,17 @@ export function qemuArgs(machine: Machine): string[] {
     ...(machine.channelSocket === undefined ? [] : channelArgs(machine.channelSocket)),
     ...(machine.loadSnapshot === undefined ? [] : ['-loadvm', machine.loadSnapshot]),
     ...(machine.paused === true ? ['-S'] : []),
+  ]
+}
+
+function machineArgs(uefi: UefiFlash | undefined): string[] {
+  if (uefi === undefined) return ['-machine', 'q35']
+  const flash = (node: string, filename: string, readonly: boolean) =>
+    blockdev({ driver: 'raw', 'node-name': node, 'read-only': readonly, file: { driver: 'file', filename } })
+  return [
+    ...flash('uefi-code', uefi.code, true),
+    ...flash('uefi-vars', uefi.vars, false),
+    ...['-machine', 'q35,pflash0=uefi-code,pflash1=uefi-vars'],
   ]
 }
 

@@ -6,6 +6,7 @@ import type { Reporter } from '../report/events.ts'
 import { lastLines } from '../system/run.ts'
 import { tempDir, type TempDir } from '../system/temp.ts'
 import { tcg, type Accelerator } from './accelerator.ts'
+import { ownFlash, type Firmware } from './firmware.ts'
 import { LineLog, type LineMatch } from './line-log.ts'
 import { qemuArgs, type ExtraDisk, type Machine, type PortForward } from './qemu-args.ts'
 import { expectSocket, startQemu, type Exit, type ExpectedSocket, type QemuProcess } from './qemu-process.ts'
@@ -21,6 +22,8 @@ export interface VmOptions {
   readonly memoryMiB: number
   readonly cpus: number
   readonly accelerator: Accelerator
+  /** Default: bios. */
+  readonly firmware?: Firmware
   readonly forwards?: readonly PortForward[]
   /** Add the virtio-serial port `parbake.0`. */
   readonly channel?: boolean
@@ -134,9 +137,13 @@ class RunningVm implements Vm {
       expected.push(qmpSocket)
       const channelSocket = options.channel === true ? await expectSocket(join(sockets.path, 'channel')) : undefined
       if (channelSocket !== undefined) expected.push(channelSocket)
+      const uefi = options.firmware === 'uefi' ? await ownFlash(sockets.path) : undefined
       const console = new LineLog(options.onLine)
       const process = await startQemu({
-        args: qemuArgs(machineOf(options, accelerator, qmpSocket.path, channelSocket?.path)),
+        args: qemuArgs({
+          ...machineOf(options, accelerator, qmpSocket.path, channelSocket?.path),
+          ...(uefi !== undefined && { uefi }),
+        }),
         consoleLog: options.consoleLog,
         onConsole: (chunk) => console.push(chunk),
       })

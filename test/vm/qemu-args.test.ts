@@ -56,6 +56,16 @@ test.each<[string, Partial<Machine>, string[], string[]]>([
     [],
   ],
   [
+    'UEFI',
+    { uefi: { code: '/o/CODE.fd', vars: '/s/vars.fd' } },
+    [
+      '{"driver":"raw","node-name":"uefi-code","read-only":true,"file":{"driver":"file","filename":"/o/CODE.fd"}}',
+      '{"driver":"raw","node-name":"uefi-vars","read-only":false,"file":{"driver":"file","filename":"/s/vars.fd"}}',
+      'q35,pflash0=uefi-code,pflash1=uefi-vars',
+    ],
+    ['q35'],
+  ],
+  [
     'a seed, as a virtio drive',
     { seed: '/d/seed.iso' },
     [
