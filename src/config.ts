@@ -17,6 +17,7 @@ export interface Config {
   readonly keysDir: string
   /** Images, bases, bundles: may be deleted at any time. */
   readonly cacheDir: string
+  readonly cache: CacheLimits
   /** What must not be lost but is nobody's source: default store, embedded server's credentials. */
   readonly stateDir: string
   /** Name or digest of the base that bakes and launches start from. */
@@ -37,6 +38,14 @@ export interface HostAccess {
 }
 
 export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'
+
+/** What the cache may take up; what is in use at the moment is never removed for it. */
+export interface CacheLimits {
+  /** Bytes of kept states of bakes; undefined for 20 GiB or a fifth of the file system, whichever is less. */
+  readonly maxBytes: number | undefined
+  /** Bytes of packages that guests downloaded. */
+  readonly packagesMaxBytes: number
+}
 
 export interface VmDefaults {
   readonly memoryMiB: number

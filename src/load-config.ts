@@ -8,6 +8,7 @@ import { exitCodes, hasCode, messageOf, UserError } from './errors.ts'
 import { displayPath } from './util/display-path.ts'
 import { parseDuration } from './util/duration.ts'
 import { namePattern, nameRule } from './util/name.ts'
+import { parseSize, sizeRule } from './util/size.ts'
 import type { YamlDocument } from './util/yaml.ts'
 
 /** The name that is looked for, from the working directory upwards. */
@@ -66,7 +67,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
         ? resolve(env['PARBAKE_CACHE'])
         : join(xdg(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'parbake')
       : path(values.cache)
-  const { hosts = {}, vm = {}, plan = {} } = values
+  const { hosts = {}, vm = {}, plan = {}, cacheLimits = {} } = values
   return {
     file,
     root,
@@ -82,6 +83,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     channelExpiryDays: values.channelExpiryDays ?? 0,
     keysDir: values.keys === undefined ? join(stateDir, 'keys') : path(values.keys),
     cacheDir,
+    cache: { maxBytes: cacheLimits.steps, packagesMaxBytes: cacheLimits.packages ?? 4 * 1024 ** 3 },
     stateDir,
     base: values.base ?? 'debian-12',
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
@@ -126,6 +128,13 @@ function configSchema(z: typeof Zod) {
     return z.NEVER
   })
 
+  const size = z.union([z.number(), z.string()], { error: sizeRule }).transform((value, context) => {
+    const bytes = parseSize(value)
+    if (bytes !== undefined) return bytes
+    context.addIssue({ code: 'custom', message: sizeRule })
+    return z.NEVER
+  })
+
   const store = z
     .string()
     .regex(
@@ -143,6 +152,7 @@ function configSchema(z: typeof Zod) {
     channelExpiryDays: z.number().int().min(0).max(3650).optional(),
     keys: path.optional(),
     cache: path.optional(),
+    cacheLimits: z.strictObject({ steps: size.optional(), packages: size.optional() }).optional(),
     state: path.optional(),
     base: z.string().min(1).optional(),
     hosts: z

@@ -43,6 +43,7 @@ const defaults = {
   channelExpiryDays: 0,
   keysDir: '/home/u/.local/state/parbake/keys',
   cacheDir: '/home/u/.cache/parbake',
+  cache: { maxBytes: undefined, packagesMaxBytes: 4 * 1024 ** 3 },
   stateDir: '/home/u/.local/state/parbake',
   base: 'debian-12',
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
@@ -99,6 +100,7 @@ channel: canary
 channelExpiryDays: 30
 keys: keys
 cache: ~/cache
+cacheLimits: {steps: 5GiB, packages: 100 MiB}
 state: ./state
 base: my-base
 hosts:
@@ -118,6 +120,7 @@ plan: {minSaving: 2s, minShare: 0.1}
       channelExpiryDays: 30,
       keysDir: '/ROOT/keys',
       cacheDir: '/home/u/cache',
+      cache: { maxBytes: 5 * 1024 ** 3, packagesMaxBytes: 100 * 1024 ** 2 },
       stateDir: '/ROOT/state',
       base: 'my-base',
       hosts: {
@@ -179,6 +182,7 @@ channel: Stable
 vm: {memory: lots, cpu: 2}
 hosts: {auth: none, endpoint: 10.0.2.2}
 plan: {minShare: 2}
+cacheLimits: {steps: much}
 store: http://x
 `
     expect(await failure(text)).toBe(`2 parbake.yaml:1:1: unknown key 'stor'
@@ -204,10 +208,13 @@ parbake.yaml:4:31: hosts.endpoint must be http(s)://host[:port]/bucket[/prefix]
 parbake.yaml:5:18: plan.minShare must be at most 1, but is the number 2
     plan: {minShare: 2}
                      ^
-parbake.yaml:6:8: store must be an s3://, minio:// or file:// URL, or the path of a folder
+parbake.yaml:6:22: cacheLimits.steps must be bytes or a text like "5GiB"
+    cacheLimits: {steps: much}
+                         ^
+parbake.yaml:7:8: store must be an s3://, minio:// or file:// URL, or the path of a folder
     store: http://x
            ^
-parbake.yaml has 8 problems`)
+parbake.yaml has 9 problems`)
   })
 
   it.each([
