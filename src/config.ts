@@ -24,6 +24,14 @@ export interface Config {
   readonly base: string
   readonly vm: VmDefaults
   readonly plan: PlanDefaults
+  readonly bake: BakeDefaults
+}
+
+export interface BakeDefaults {
+  /** What bakes; `auto` takes the fastest that can. */
+  readonly engine: 'auto' | 'container' | 'vm'
+  /** Most bytes, as stored, that an image may add to its base; undefined for no limit. */
+  readonly maxGrowthBytes: number | undefined
 }
 
 /** How hosts reach and authenticate to the store. */

@@ -67,7 +67,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
         ? resolve(env['PARBAKE_CACHE'])
         : join(xdg(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'parbake')
       : path(values.cache)
-  const { hosts = {}, vm = {}, plan = {}, cacheLimits = {} } = values
+  const { hosts = {}, vm = {}, plan = {}, bake = {}, cacheLimits = {} } = values
   return {
     file,
     root,
@@ -88,6 +88,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     base: values.base ?? 'debian-12',
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
     plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.01 },
+    bake: { engine: bake.engine ?? 'auto', maxGrowthBytes: bake.maxGrowth },
   }
 }
 
@@ -181,6 +182,12 @@ function configSchema(z: typeof Zod) {
       .strictObject({
         minSaving: saving.optional(),
         minShare: z.number().min(0).max(1).optional(),
+      })
+      .optional(),
+    bake: z
+      .strictObject({
+        engine: z.enum(['auto', 'container', 'vm']).optional(),
+        maxGrowth: size.optional(),
       })
       .optional(),
   })

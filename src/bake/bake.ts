@@ -1,184 +1,211 @@
-import { mkdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, mkdir, rename, stat, symlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import type { Base } from '../base/model.ts'
-import { verifyChannel } from '../bundle/channel.ts'
-import { packBundle } from '../bundle/pack.ts'
 import type { Context } from '../context.ts'
-import { UserError } from '../errors.ts'
-import { currentImage, keepInCache, publishImage, type ImagePlace } from '../image/images.ts'
-import type { ImageManifest, VerificationCheck } from '../image/manifest.ts'
-import { checkImage, convertToQcow2, imageInfo } from '../image/qemu-img.ts'
+import { hasCode, UserError } from '../errors.ts'
+import { backingName, currentImage, keepInCache, publishImage, type ImagePlace } from '../image/images.ts'
+import { manifestSchema, type DraftManifest, type ImageManifest } from '../image/manifest.ts'
+import { imageInfo } from '../image/qemu-img.ts'
 import { loadSigningKey, loadTrustedKeys } from '../keys/index.ts'
-import { launch } from '../launch/launch.ts'
+import { startPackageCache } from '../package-cache/server.ts'
 import { bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
-import { formatBytes, formatSeconds } from '../report/reporters.ts'
-import { keys } from '../store/keys.ts'
-import { getBytes } from '../store/object-store.ts'
+import { sealNeedles } from '../seal/needles.ts'
+import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
 import { tempDir } from '../system/temp.ts'
 import { probeTool, toolSpecs } from '../system/tools.ts'
-import { sha256File } from '../util/sha256.ts'
 import { packageVersion } from '../util/package-version.ts'
-import { verificationChecks } from './checks.ts'
-import type { BakedDisk, BakeJob } from './engine.ts'
-import { vmEngine } from './vm-engine.ts'
+import { sha256File } from '../util/sha256.ts'
+import { chooseEngine, loadEngines } from './choose-engine.ts'
+import type { BakeJob, EngineName } from './engine.ts'
+import { finishDisk } from './finish.ts'
+import { bakeUserData } from './guest-files.ts'
+import { makeJob } from './job.ts'
+import type { FailureMode } from './on-failure.ts'
+import { runJob, type JobResult } from './run-job.ts'
+import { refuseOverBudget } from './size.ts'
+import { verifyByLaunch } from './verify-launch.ts'
 
 export interface BakeOptions {
   readonly recipe: Recipe
   readonly plan: Plan
   readonly channel?: string
-  /** Bake even if the current image was made from the same base and steps. */
+  /** Bake even if the current image is what this bake would make. */
   readonly force?: boolean
+  /** `auto` by default: the fastest that can bake the plan here. */
+  readonly engine?: EngineName | 'auto'
+  /** Keep the base as backing file and ship only the difference. */
+  readonly thin?: boolean
+  /** `abort` by default. */
+  readonly onFailure?: FailureMode
+  /** False: run every step, whatever the step cache holds. */
+  readonly useCache?: boolean
+  /** Write the image to this file and publish nothing. */
+  readonly output?: string
+  /** False: do not launch the image before it is handed over; only with `output`. */
+  readonly verify?: boolean
+  /** Names of the boot tunings to apply; none by default. */
+  readonly tunings?: readonly string[]
 }
 
 export interface BakeResult {
-  readonly manifest: ImageManifest
+  /** Without `verification` only where the caller asked for an unverified file. */
+  readonly manifest: DraftManifest
   /** True where the current image was what this bake would make. */
   readonly reused: boolean
-  readonly serial: number
+  /** Of the image channel; undefined where nothing was published. */
+  readonly serial?: number
+  /** Absolute path of the image, where it was written to a file. */
+  readonly output?: string
+  /** Which engine, and why that one; absent where nothing was baked. */
+  readonly engine?: string
 }
 
 /**
- * Makes an image of the plan's steps: boots the base, runs them with the agent, seals, flattens, verifies by launching the
- * image with fresh user-data, publishes. Throws UserError where anything is not as it must be; then nothing was published,
- * and the image before goes on being the current one.
+ * Makes an image of the plan's steps: boots the base (or goes on from the step cache), runs them with the agent, seals,
+ * looks at the disk from outside, compresses, verifies by launching the image with fresh user-data, publishes. Throws
+ * UserError where anything is not as it must be; then nothing was published, and the image before stays the current one.
  */
 export async function bake(context: Context, options: BakeOptions): Promise<BakeResult> {
   const { config, reporter, signal } = context
   const { recipe, plan } = options
+  if (options.verify === false && options.output === undefined) {
+    throw new UserError('an image that was not verified is not published', {
+      hint: 'write it to a file: --no-verify --output disk.qcow2',
+      exitCode: 2,
+    })
+  }
   const base = await findBase(config.base, context)
   const signingKey = loadSigningKey(config)
   const trustedKeys = [...new Set([...loadTrustedKeys(config), signingKey.publicKey])]
   const store = await openStore(config.store)
   try {
-    const place: ImagePlace = { store, recipe: recipe.name, channel: options.channel ?? config.channel, trustedKeys }
-    const current = await currentImage(place, signal)
-    if (current !== undefined && options.force !== true && current.manifest.planDigest === plan.planDigest) {
-      reporter.emit({ type: 'phase-end', phase: `image ${current.manifest.imageId}`, seconds: 0, cached: true })
-      return { manifest: current.manifest, reused: true, serial: current.serial }
+    const channelName = options.channel ?? config.channel
+    const place: ImagePlace = { store, recipe: recipe.name, channel: channelName, trustedKeys }
+    if (options.output === undefined) {
+      const current = await currentImage(place, signal)
+      if (current !== undefined && options.force !== true && wouldBeSame(current.manifest, options)) {
+        reporter.emit({ type: 'phase-end', phase: `image ${current.manifest.imageId}`, seconds: 0, cached: true })
+        return { manifest: current.manifest, reused: true, serial: current.serial }
+      }
     }
-    const job = await makeJob(context, place, options, base)
+    const unpublished = options.output !== undefined && options.verify === false
+    const job = await makeJob({
+      ...{ recipe, plan, base, channelName, trustedKeys, signingKey, signal },
+      ...(unpublished ? {} : { store }),
+    })
     const work = join(config.cacheDir, 'bakes')
     await mkdir(work, { recursive: true })
     await using folder = await tempDir('bake', work)
-    const baked = await vmEngine.bake(job, folder.path, context)
-    const disk = join(folder.path, 'disk.qcow2')
-    await flatten(context, baked, disk)
-    const manifest = await verify(context, { ...options, job, base, baked, disk })
+    const made = await makeImage(context, options, job, base, folder.path)
+    const { manifest, disk } = made
+    if (options.output !== undefined) {
+      const output = await handOver(disk, resolve(options.output))
+      return { manifest, reused: false, output, engine: made.engine }
+    }
+    const verified = manifestSchema.parse(manifest)
     const { serial } = await phase(reporter, 'publish image', () =>
-      publishImage(context, place, { disk, manifest, signingKey }),
+      publishImage(context, place, { disk, manifest: verified, signingKey }),
     )
-    await keepInCache(context, disk, manifest.sha256)
-    return { manifest, reused: false, serial }
+    await keepInCache(context, disk, verified)
+    return { manifest, reused: false, serial, engine: made.engine }
   } finally {
     store.close()
   }
 }
 
-/** Takes the published bundle, and makes sure that it is the one the plan was made for. */
-async function makeJob(context: Context, place: ImagePlace, options: BakeOptions, base: Base): Promise<BakeJob> {
-  const { recipe, plan } = options
-  const steps = bakedSteps(plan)
-  if (steps.length === 0) {
-    throw new UserError(`the plan for ${recipe.name} bakes nothing, so the image would be the base`, {
-      hint: `'parbake plan' says why for each step; 'bake: always' in the recipe forces one`,
-      code: 'nothing-to-bake',
-    })
-  }
-  const bytes = await getBytes(place.store, keys.channel(recipe.name, place.channel), context.signal)
-  const local = await packBundle(recipe)
-  if (bytes === undefined) throw notPublished(recipe, `channel '${place.channel}' does not exist`)
-  const channelText = bytes.toString('utf8')
-  const channel = verifyChannel(channelText, place.trustedKeys, { recipe: recipe.name, channel: place.channel })
-  if (channel.kind !== 'bundle' || channel.bundle !== local.sha256) {
-    throw notPublished(recipe, `channel '${place.channel}' has another version of it`)
-  }
-  return {
-    imageId: `${recipe.name}-${imageTime(new Date())}-${plan.planDigest.slice(0, 8)}`,
-    recipeName: recipe.name,
-    channelName: place.channel,
-    everyMinutes: recipe.everyMinutes,
-    stepNames: steps.map((step) => step.name),
-    basePath: base.path,
-    channelText,
-    bundle: local,
-    trustedKeys: place.trustedKeys,
-  }
-}
-
-function notPublished(recipe: Recipe, why: string): UserError {
-  return new UserError(`${recipe.name} as it is in ${recipe.folder} is not published: ${why}`, {
-    hint: `publish it first: parbake publish ${recipe.folder}`,
-    code: 'not-published',
-  })
-}
-
-/** 20261120T101500Z: sorts by time, fits into a key. */
-function imageTime(now: Date): string {
-  return `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
-}
-
-async function flatten(context: Context, baked: BakedDisk, target: string): Promise<void> {
-  const { reporter, signal } = context
-  const label = 'flatten and compress'
-  await phase(
-    reporter,
-    label,
-    async () => {
-      await convertToQcow2({
-        source: baked.path,
-        sourceFormat: 'qcow2',
-        target,
-        compress: 'zstd',
-        unordered: true,
-        reporter,
-        signal,
-        onProgress: (share) =>
-          reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
-      })
-      await checkImage(target, { reporter, signal })
-      return (await stat(target)).size
-    },
-    (size) => ({ detail: formatBytes(size) }),
+function wouldBeSame(manifest: ImageManifest, { plan, thin, tunings }: BakeOptions): boolean {
+  return (
+    manifest.planDigest === plan.planDigest &&
+    (manifest.format.backing !== undefined) === (thin === true) &&
+    (manifest.tunings ?? []).join(',') === (tunings ?? []).join(',')
   )
 }
 
-interface VerifyInput extends BakeOptions {
+interface MadeImage {
+  readonly manifest: DraftManifest
+  readonly disk: string
+  readonly engine: string
+}
+
+async function makeImage(
+  context: Context,
+  options: BakeOptions,
+  job: BakeJob,
+  base: Base,
+  work: string,
+): Promise<MadeImage> {
+  const { recipe, plan } = options
+  const thin = options.thin === true
+  const { engine, why } = await chooseEngine(options.engine ?? 'auto', await loadEngines(), job, context)
+  context.reporter.emit({ type: 'note', text: `engine: ${why}` })
+  const disk = join(work, 'disk.qcow2')
+  const result = await withCaches(context, async (cache, packageCache) => {
+    const ran = await runJob(context, {
+      ...{ job, engine, recipe, steps: bakedSteps(plan), thin, cache, work, packageCache },
+      tunings: options.tunings ?? [],
+      onFailure: options.onFailure ?? 'abort',
+      useCache: options.useCache !== false,
+    })
+    const seal = await finishDisk(context, {
+      ...{ job, sealed: ran.disk, thin, target: disk, work },
+      needles: sealNeedles({ environment: process.env, userData: bakeUserData(), report: ran.report }),
+    })
+    return { ran, seal }
+  })
+  if (thin) await symlink(base.path, join(work, backingName(base.digest)))
+  const size = (await stat(disk)).size
+  refuseOverBudget(context.config, { sizeBytes: size, baseBytes: base.sizeBytes, thin, steps: result.ran.steps })
+  const verification =
+    options.verify === false
+      ? undefined
+      : await verifyByLaunch(context, {
+          ...{ recipe, job, disk, steps: bakedSteps(plan), bakeReport: result.ran.report },
+        })
+  const manifest = await describe(context, {
+    ...{ options, job, base, disk, thin, verification, engine: engine.name },
+    ...result,
+  })
+  return { manifest, disk, engine: why }
+}
+
+/** Opens both caches; a bake that fails forgets the downloads it was served, so that a bad one cannot fail the next. */
+async function withCaches<T>(
+  context: Context,
+  work: (
+    cache: Awaited<ReturnType<typeof openStepCache>>,
+    packages: Awaited<ReturnType<typeof startPackageCache>>,
+  ) => Promise<T>,
+): Promise<T> {
+  await using cache = await openStepCache(context)
+  await using packages = await startPackageCache(context)
+  try {
+    return await work(cache, packages)
+  } catch (error) {
+    await packages.forget()
+    throw error
+  }
+}
+
+interface DescribeInput {
+  readonly options: BakeOptions
   readonly job: BakeJob
   readonly base: Base
-  readonly baked: BakedDisk
   readonly disk: string
+  readonly thin: boolean
+  readonly engine: EngineName
+  readonly ran: JobResult
+  readonly seal: { readonly filesLooked: number; readonly bytesScanned: number }
+  readonly verification: ImageManifest['verification'] | undefined
 }
 
-/** Launches the image as a fleet would, checks what the host reports, and writes down what the image is. */
-async function verify(context: Context, input: VerifyInput): Promise<ImageManifest> {
-  const { job, base, baked, disk, recipe, plan } = input
-  const { launchSeconds, report } = await phase(
-    context.reporter,
-    'verify by launching the image',
-    async () => {
-      await using launched = await launch(context, {
-        recipe,
-        disk: { path: disk, imageId: job.imageId, base: base.name },
-        channel: job.channelName,
-        purpose: 'verify',
-      })
-      return { launchSeconds: launched.launchSeconds, report: launched.report }
-    },
-    (result) => ({ detail: `ready after ${formatSeconds(result.launchSeconds)}` }),
-  )
-  const steps = bakedSteps(plan)
-  const checks = verificationChecks({
-    imageId: job.imageId,
-    bakedDigests: new Set(steps.map((step) => step.digest)),
-    bake: baked.report,
-    launch: report,
-  })
-  refuseFailed(checks)
-  const info = await imageInfo(disk)
+async function describe(context: Context, input: DescribeInput): Promise<DraftManifest> {
+  const { options, job, base, disk, thin, engine, ran, seal, verification } = input
+  const { recipe, plan } = options
+  const info = await imageInfo(disk, { signal: context.signal })
   const sizeBytes = (await stat(disk)).size
   const qemu = await qemuVersion(context.signal)
   return {
@@ -189,21 +216,20 @@ async function verify(context: Context, input: VerifyInput): Promise<ImageManife
     createdAt: new Date().toISOString(),
     base: { name: base.name, digest: base.digest },
     bundle: job.bundle.sha256,
-    steps: steps.map(({ name, digest }) => ({
-      name,
-      digest,
-      seconds: baked.report.steps.find((step) => step.digest === digest)?.wall ?? 0,
-    })),
+    steps: ran.steps.map((step) => ({ ...step })),
+    tunings: [...(options.tunings ?? [])],
     planDigest: plan.planDigest,
-    format: { type: 'qcow2', compression: 'zstd' },
+    format: { type: 'qcow2', compression: 'zstd', ...(thin ? { backing: backingName(base.digest) } : {}) },
     sizeBytes,
     sha256: await sha256File(disk, context.signal),
     virtualSizeBytes: info.virtualSizeBytes,
-    addedBytes: sizeBytes - base.sizeBytes,
+    addedBytes: thin ? sizeBytes : sizeBytes - base.sizeBytes,
     tools: { node: process.versions.node, ...(qemu === undefined ? {} : { qemu }) },
     parbakeVersion: packageVersion(),
-    accelerator: baked.accelerator,
-    verification: { readyUptime: report.readyUptime, launchSeconds, checks: [...checks] },
+    accelerator: ran.accelerator,
+    engine,
+    seal: { filesLooked: seal.filesLooked, bytesScanned: seal.bytesScanned },
+    ...(verification === undefined ? {} : { verification }),
     ...(plan.prediction === undefined
       ? {}
       : { predicted: { unbakedSeconds: plan.prediction.unbakedSeconds, bakedSeconds: plan.prediction.bakedSeconds } }),
@@ -215,12 +241,21 @@ async function qemuVersion(signal: AbortSignal): Promise<string | undefined> {
   return spec === undefined ? undefined : (await probeTool(spec, signal)).version
 }
 
-function refuseFailed(checks: readonly VerificationCheck[]): void {
-  const failed = checks.filter((check) => !check.ok)
-  if (failed.length === 0) return
-  const list = failed.map((check) => `  ${check.name}: ${check.detail ?? 'failed'}`).join('\n')
-  throw new UserError(`the image did not pass its verification, so it was not published:\n${list}`, {
-    hint: 'the image before stays the current one',
-    code: 'verification-failed',
-  })
+/** Puts the finished image where the user wants it; a file that is there is replaced only now, and at once. */
+async function handOver(disk: string, output: string): Promise<string> {
+  const partial = `${output}.parbake-new`
+  try {
+    await link(disk, partial).catch(async (error: unknown) => {
+      if (!hasCode(error, 'EXDEV') && !hasCode(error, 'EPERM')) throw error
+      const { copyFile } = await import('node:fs/promises')
+      await copyFile(disk, partial)
+    })
+    await rename(partial, output)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) {
+      throw new UserError(`the image cannot be written: there is no folder ${dirname(output)}`, { cause: error })
+    }
+    throw error
+  }
+  return output
 }

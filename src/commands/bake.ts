@@ -1,5 +1,7 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { bake } from '../bake/bake.ts'
+import { engineNames, type EngineName } from '../bake/engine.ts'
+import { defaultFailureMode, failureModes, type FailureMode } from '../bake/on-failure.ts'
 import { renderBake } from '../bake/render.ts'
 import { findBase } from '../base/cache.ts'
 import { renderPlan } from '../plan/render.ts'
@@ -13,6 +15,12 @@ interface Options {
   readonly force?: boolean
   readonly dryRun?: boolean
   readonly param?: Readonly<Record<string, string>>
+  readonly engine?: EngineName | 'auto'
+  readonly thin?: boolean
+  readonly onFailure?: FailureMode
+  readonly cache: boolean
+  readonly output?: string
+  readonly verify: boolean
 }
 
 /** `parbake bake RECIPE`: plan, bake, seal, verify, publish. */
@@ -22,6 +30,22 @@ export const build: BuildCommand = (app) =>
     .argument('<recipe>', 'recipe folder')
     .option('--channel <name>', 'channel of bundle and image (default: channel of parbake.yaml)')
     .option('--param <name=value>', 'parameter of the recipe, as it was published; repeat for more', collectParam)
+    .addOption(
+      new Option('--engine <name>', 'what bakes (default: bake.engine of parbake.yaml, else auto)').choices([
+        'auto',
+        ...engineNames,
+      ]),
+    )
+    .option('--thin', 'keep the base as backing file and ship only the difference')
+    .addOption(
+      new Option(
+        '--on-failure <what>',
+        'what to do with the system in which a step failed (default: ask at a terminal, else abort)',
+      ).choices(failureModes),
+    )
+    .option('--no-cache', 'run every step, whatever earlier bakes left')
+    .option('-o, --output <file>', 'write the image to this file and publish nothing')
+    .option('--no-verify', 'do not launch the image before handing it over; only with --output')
     .option('--force', 'bake even if the current image has the same base and steps')
     .option('--dry-run', 'print the plan and stop')
     .action(async (folder: string, options: Options, command: Command) => {
@@ -34,11 +58,18 @@ export const build: BuildCommand = (app) =>
         else context.print(renderPlan(plan))
         return
       }
+      const interactive = process.stdin.isTTY && process.stderr.isTTY
       const result = await bake(context, {
         recipe,
         plan,
         ...(options.channel === undefined ? {} : { channel: options.channel }),
         force: options.force === true,
+        engine: options.engine ?? context.config.bake.engine,
+        thin: options.thin === true,
+        onFailure: options.onFailure ?? defaultFailureMode({ json: context.json, interactive }),
+        useCache: options.cache,
+        verify: options.verify,
+        ...(options.output === undefined ? {} : { output: options.output }),
       })
       if (context.json) context.printJson(result)
       else context.print(renderBake(result))

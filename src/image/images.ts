@@ -1,8 +1,9 @@
 import { createWriteStream } from 'node:fs'
-import { link, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { link, mkdir, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { findBase } from '../base/cache.ts'
 import { channelTime, signChannel, verifyChannel, type ImageChannel, type SigningKey } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
@@ -77,13 +78,43 @@ async function readManifestText(
   return { text: bytes.toString('utf8'), name }
 }
 
+/** How a thin image of this base names its backing file: a link of that name lies beside it. */
+export function backingName(baseDigest: string): string {
+  return `base-${baseDigest}.qcow2`
+}
+
+/** Puts the base beside a thin image under the name that the image knows. Throws UserError where it is not here. */
+export async function linkBacking(context: Context, folder: string, manifest: ThinParts): Promise<void> {
+  if (manifest.format.backing === undefined) return
+  const base = await findBase(manifest.base.digest, context).catch((error: unknown) => {
+    throw new UserError(
+      `image ${manifest.imageId} is thin: it needs its base ${manifest.base.name}, which is not here`,
+      {
+        hint: `build or import the base with digest ${manifest.base.digest}, or bake without --thin`,
+        code: 'base-missing',
+        cause: error,
+      },
+    )
+  })
+  await symlink(base.path, join(folder, backingName(base.digest))).catch((error: unknown) => {
+    if (!hasCode(error, 'EEXIST')) throw error
+  })
+}
+
+type ThinParts = Pick<ImageManifest, 'imageId' | 'base' | 'format'>
+
+/** What of a manifest says where the disk is and what it must be. */
+type DiskParts = ThinParts & Pick<ImageManifest, 'recipe' | 'sha256' | 'sizeBytes'>
+
 function cachedPath(context: Context, digest: string): string {
   return join(context.config.cacheDir, 'images', `${digest}.qcow2`)
 }
 
 /** Path of an image's disk in the cache, downloaded and verified where it is not there yet. */
-export async function fetchImage(context: Context, place: ImagePlace, manifest: ImageManifest): Promise<string> {
+export async function fetchImage(context: Context, place: ImagePlace, manifest: DiskParts): Promise<string> {
   const path = cachedPath(context, manifest.sha256)
+  await mkdir(dirname(path), { recursive: true })
+  await linkBacking(context, dirname(path), manifest)
   if ((await sizeOf(path)) === manifest.sizeBytes) return path
   const key = keys.imageFile(manifest.recipe, manifest.imageId, 'disk.qcow2')
   return phase(
@@ -93,7 +124,6 @@ export async function fetchImage(context: Context, place: ImagePlace, manifest: 
       const object = await place.store.get(key, { signal: context.signal })
       if (object === undefined)
         throw new UserError(`${key} is missing in ${place.store.url}`, { code: 'image-missing' })
-      await mkdir(dirname(path), { recursive: true })
       const partial = `${path}.${process.pid}.part`
       try {
         await pipeline(object.body, createWriteStream(partial), { signal: context.signal })
@@ -118,9 +148,10 @@ export async function fetchImage(context: Context, place: ImagePlace, manifest: 
 }
 
 /** Puts a finished disk into the cache, so that a launch on this machine need not download what was made on it. */
-export async function keepInCache(context: Context, disk: string, digest: string): Promise<void> {
-  const path = cachedPath(context, digest)
+export async function keepInCache(context: Context, disk: string, manifest: ImageManifest): Promise<void> {
+  const path = cachedPath(context, manifest.sha256)
   await mkdir(dirname(path), { recursive: true })
+  await linkBacking(context, dirname(path), manifest)
   try {
     await link(disk, path)
   } catch (error) {

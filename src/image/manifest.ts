@@ -32,13 +32,28 @@ export const manifestSchema = z.looseObject({
   base: z.object({ name: z.string().min(1), digest }),
   /** Digest of the bundle whose steps were baked. */
   bundle: digest,
-  /** The baked steps in the order in which they ran; seconds they took in the bake, 0 where they came from a cache. */
-  steps: z.array(z.object({ name: z.string().min(1), digest, seconds })),
+  /**
+   * The baked steps in the order in which they ran; seconds they took when they ran, bytes by which the file system grew,
+   * and whether that was in an earlier bake.
+   */
+  steps: z.array(
+    z.object({
+      name: z.string().min(1),
+      digest,
+      seconds,
+      diskBytes: bytes.optional(),
+      cached: z.boolean().optional(),
+    }),
+  ),
+  /** Names of the boot tunings applied. */
+  tunings: z.array(z.string()).optional(),
   planDigest: digest,
   format: z.object({
     /** Image format; always qcow2 in version 1. */
     type: z.literal('qcow2'),
     compression: z.enum(['none', 'zlib', 'zstd']),
+    /** Name of the backing file in a thin image; the file is the base, by the digest above. */
+    backing: z.string().optional(),
   }),
   /** Size and digest of the file as stored. */
   sizeBytes: bytes,
@@ -50,8 +65,11 @@ export const manifestSchema = z.looseObject({
   /** Versions by tool, e.g. `qemu`. */
   tools: z.record(z.string(), z.string()),
   parbakeVersion: z.string().min(1),
-  /** What the bake ran under: `kvm` or `tcg`. */
+  /** What the bake ran under: `kvm`, `tcg`, or `native` in a container. */
   accelerator: z.string().min(1),
+  engine: z.enum(['container', 'vm']).optional(),
+  /** What the look from outside at the finished disk covered; it found nothing, or there would be no image. */
+  seal: z.object({ filesLooked: bytes, bytesScanned: bytes }).optional(),
   verification: z.object({
     /** Seconds since the kernel started until the image's first converge was done. */
     readyUptime: seconds,
@@ -63,7 +81,11 @@ export const manifestSchema = z.looseObject({
   predicted: z.object({ unbakedSeconds: seconds, bakedSeconds: seconds }).optional(),
 })
 
+const draftSchema = manifestSchema.partial({ verification: true })
+
 export type ImageManifest = z.infer<typeof manifestSchema>
+/** Of an image that may not have been launched yet: such a one is never published. */
+export type DraftManifest = z.infer<typeof draftSchema>
 export type VerificationCheck = z.infer<typeof verificationCheck>
 
 /**

@@ -76,11 +76,13 @@ export interface ConvertOptions extends ToolOptions {
    * same bytes. Off by default.
    */
   readonly unordered?: boolean
+  /** Write only what differs from this qcow2 file, which the source has as its backing file as well; absolute path. */
+  readonly backing?: string
   /** Gets the share done, 0 to 1. */
   readonly onProgress?: (share: number) => void
 }
 
-/** Writes a flat qcow2 file: no backing file, no snapshots, no unused clusters. */
+/** Writes a qcow2 file without snapshots and unused clusters; flat, unless `backing` says otherwise. */
 export async function convertToQcow2(options: ConvertOptions): Promise<void> {
   const { onProgress } = options
   await qemuImg(
@@ -91,6 +93,7 @@ export async function convertToQcow2(options: ConvertOptions): Promise<void> {
       ...['-m', '16'],
       ...(options.unordered === true ? ['-W'] : []),
       ...(options.compress === 'zstd' ? ['-c', '-o', 'compression_type=zstd'] : []),
+      ...(options.backing === undefined ? [] : ['-B', options.backing, '-F', 'qcow2']),
       options.source,
       options.target,
     ],
@@ -104,6 +107,11 @@ export async function convertToQcow2(options: ConvertOptions): Promise<void> {
 function reportProgress(text: string, onProgress: (share: number) => void): void {
   const percent = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1]
   if (percent !== undefined) onProgress(Number(percent) / 100)
+}
+
+/** Changes the name by which a qcow2 file refers to its backing file, without looking at that file. */
+export async function renameBacking(path: string, backing: string, options: ToolOptions = {}): Promise<void> {
+  await qemuImg(['rebase', '-u', '-f', 'qcow2', '-b', backing, '-F', 'qcow2', path], 'name the backing file', options)
 }
 
 /** Throws UserError when the qcow2 structures of an image are damaged. */

@@ -36,6 +36,8 @@ export interface StepHints {
   readonly description?: string
   readonly when: When
   readonly bake: BakeChoice
+  /** `vm`: can be baked in a virtual machine only, for it touches kernel, boot loader or hardware. */
+  readonly requires?: 'vm'
   readonly timeoutSeconds: number
   /** Further tries after the first failure. */
   readonly retries: number

@@ -33,6 +33,9 @@ export const commonShape = {
     .enum(['auto', 'always', 'never'])
     .optional()
     .meta({ description: 'auto (default): baked where measurements say so; always; never.' }),
+  requires: z.literal('vm', { error: 'must be vm' }).optional().meta({
+    description: 'vm: bake this step in a virtual machine only, because it touches kernel, boot loader or hardware.',
+  }),
   inputs: z
     .array(z.string())
     .optional()

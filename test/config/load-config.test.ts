@@ -48,6 +48,7 @@ const defaults = {
   base: 'debian-12',
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
   plan: { minSavingSeconds: 0.5, minShare: 0.01 },
+  bake: { engine: 'auto', maxGrowthBytes: undefined },
 }
 
 describe('without a file', () => {
@@ -111,6 +112,7 @@ hosts:
   secretKeyEnv: B
 vm: {memory: 1.5GiB, cpus: 4, accelerator: tcg}
 plan: {minSaving: 2s, minShare: 0.1}
+bake: {engine: vm, maxGrowth: 200MiB}
 `
     expect(await withFile(text)).toEqual({
       file: '/ROOT/parbake.yaml',
@@ -132,6 +134,7 @@ plan: {minSaving: 2s, minShare: 0.1}
       },
       vm: { memoryMiB: 1536, cpus: 4, accelerator: 'tcg' },
       plan: { minSavingSeconds: 2, minShare: 0.1 },
+      bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2 },
     })
   })
 

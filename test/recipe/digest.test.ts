@@ -95,6 +95,7 @@ describe('in a recipe', () => {
     bake: ', name: x, bake: never',
     timeoutSeconds: ', name: x, timeout: 1h',
     retries: ', name: x, retries: 3',
+    requires: ', name: x, requires: vm',
   }
 
   it.each(Object.entries(hintChanges))('%s is not in the digest', async (_hint, step) => {

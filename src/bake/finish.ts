@@ -1,0 +1,74 @@
+import { stat } from 'node:fs/promises'
+import type { Context } from '../context.ts'
+import { UserError } from '../errors.ts'
+import { backingName } from '../image/images.ts'
+import { checkImage, convertToQcow2, renameBacking } from '../image/qemu-img.ts'
+import { phase } from '../report/events.ts'
+import { formatBytes } from '../report/reporters.ts'
+import { sealCheck, type SealReport } from '../seal/check.ts'
+import type { Needle } from '../seal/needles.ts'
+import type { BakeJob, SealedDisk } from './engine.ts'
+
+export interface FinishInput {
+  readonly job: BakeJob
+  readonly sealed: SealedDisk
+  readonly thin: boolean
+  /** Absolute path of the image to write. */
+  readonly target: string
+  /** What must not be anywhere on the disk. */
+  readonly needles: readonly Needle[]
+  readonly work: string
+}
+
+/**
+ * Writes the image file, and looks meanwhile at the sealed disk from outside. Throws UserError where the look finds
+ * anything; then there is no image.
+ */
+export async function finishDisk(context: Context, input: FinishInput): Promise<SealReport> {
+  const { reporter } = context
+  const look = phase(
+    reporter,
+    'check the seal from outside',
+    () => sealCheck(context, { disk: input.sealed, secrets: input.needles, workFolder: input.work }),
+    (report) => ({ detail: `${report.filesLooked} files, ${formatBytes(report.bytesScanned)}` }),
+  )
+  // Both have ended before anything is cleaned up, whichever fails.
+  const [written, looked] = await Promise.allSettled([compress(context, input), look])
+  if (looked.status === 'rejected') throw looked.reason
+  refuseFindings(looked.value)
+  if (written.status === 'rejected') throw written.reason
+  return looked.value
+}
+
+async function compress(context: Context, { job, sealed, thin, target }: FinishInput): Promise<void> {
+  const { reporter, signal } = context
+  const label = thin ? 'compress what differs from the base' : 'flatten and compress'
+  await phase(
+    reporter,
+    label,
+    async () => {
+      await convertToQcow2({
+        ...{ source: sealed.path, sourceFormat: sealed.format, target, reporter, signal },
+        ...{ compress: 'zstd', unordered: true },
+        ...(thin ? { backing: job.base.path } : {}),
+        onProgress: (share) =>
+          reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
+      })
+      // By name, not by path: the image is to be used elsewhere.
+      if (thin) await renameBacking(target, backingName(job.base.digest), { reporter, signal })
+      await checkImage(target, { reporter, signal })
+      return (await stat(target)).size
+    },
+    (size) => ({ detail: formatBytes(size) }),
+  )
+}
+
+function refuseFindings({ findings }: SealReport): void {
+  if (findings.length === 0) return
+  const shown = findings.slice(0, 20).map((finding) => `  ${finding.id}: ${finding.where}: ${finding.why}`)
+  const more = findings.length > shown.length ? [`  and ${findings.length - shown.length} more`] : []
+  throw new UserError(`the sealed disk still holds what must not be in an image:\n${[...shown, ...more].join('\n')}`, {
+    hint: 'find out which step wrote it; nothing was published',
+    code: 'seal-leaks',
+  })
+}

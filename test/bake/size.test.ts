@@ -1,0 +1,28 @@
+import { describe, expect, test } from 'vitest'
+import { addedBytes, refuseOverBudget, sizeByStep } from '../../src/bake/size.ts'
+
+const mib = 1024 ** 2
+const steps = [
+  { name: 'small', diskBytes: 3 * mib },
+  { name: 'none', diskBytes: 0 },
+  { name: 'large', diskBytes: 80 * mib },
+]
+const config = (maxGrowthBytes: number | undefined) => ({ bake: { engine: 'auto' as const, maxGrowthBytes } })
+
+describe('the size of an image', () => {
+  test('a whole image adds what it is larger than its base, a thin one all of itself', () => {
+    expect(addedBytes({ sizeBytes: 30, baseBytes: 20, thin: false, steps })).toBe(10)
+    expect(addedBytes({ sizeBytes: 30, baseBytes: 20, thin: true, steps })).toBe(30)
+  })
+
+  test('steps are listed by what they take, the largest first', () => {
+    expect(sizeByStep(steps)).toBe('large 80.0 MiB, small 3.0 MiB')
+  })
+
+  test('a bound holds to the byte', () => {
+    const size = { sizeBytes: 120, baseBytes: 20, thin: false, steps }
+    refuseOverBudget(config(undefined), size)
+    refuseOverBudget(config(100), size)
+    expect(() => refuseOverBudget(config(99), size)).toThrow(/1 B more than bake\.maxGrowth allows\n.*large 80\.0 MiB/)
+  })
+})
