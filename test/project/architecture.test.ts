@@ -29,6 +29,7 @@ const layers: readonly (readonly string[])[] = [
     'image/',
     'page/',
     'base/',
+    'disk/',
     'bake/',
     'launch/',
     'demo/',
