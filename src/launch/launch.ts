@@ -39,6 +39,8 @@ export interface LaunchOptions {
   readonly forwards?: readonly PortForward[]
   /** KVM seconds until the first converge must have finished; 900 by default. */
   readonly timeoutSeconds?: number
+  /** What is to look into the guest afterwards: vendor-data that starts it, and who hears what it says on the channel. */
+  readonly probe?: { readonly vendorData: string; readonly onLine: (line: string) => void }
 }
 
 /** A VM that has finished its first converge and reported. Disposing it ends the VM and removes its disk. */
@@ -87,7 +89,11 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   await createOverlay(disk, options.disk.path)
   await writeSeedIso(
     seed,
-    { userData: userData.bytes, metaData: `instance-id: ${instanceId}\nlocal-hostname: ${hostname}\n` },
+    {
+      userData: userData.bytes,
+      metaData: `instance-id: ${instanceId}\nlocal-hostname: ${hostname}\n`,
+      ...(options.probe === undefined ? {} : { vendorData: options.probe.vendorData }),
+    },
     context,
   )
   const timeoutSeconds = options.timeoutSeconds ?? 900
@@ -105,6 +111,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
       timeoutSeconds: timeoutSeconds * 100,
       onLine: (line) => reporter.emit({ type: 'console', source: hostname, line }),
       ...(options.forwards === undefined ? {} : { forwards: options.forwards }),
+      ...(options.probe === undefined ? {} : { channel: true, onChannelLine: options.probe.onLine }),
     }),
   )
   const ready = await vm.waitForLine(/parbake: (ready|failed) recipe=/, timeoutSeconds)
