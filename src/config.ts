@@ -22,6 +22,8 @@ export interface Config {
   readonly stateDir: string
   /** Name or digest of the base that bakes and launches start from. */
   readonly base: string
+  /** Days after which a base counts as too old to start from without a warning. */
+  readonly baseMaxAgeDays: number
   readonly vm: VmDefaults
   readonly plan: PlanDefaults
   readonly bake: BakeDefaults

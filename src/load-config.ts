@@ -68,6 +68,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
         : join(xdg(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'parbake')
       : path(values.cache)
   const { hosts = {}, vm = {}, plan = {}, bake = {}, cacheLimits = {} } = values
+  const base = typeof values.base === 'string' ? { name: values.base } : { ...values.base }
   return {
     file,
     root,
@@ -85,7 +86,8 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     cacheDir,
     cache: { maxBytes: cacheLimits.steps, packagesMaxBytes: cacheLimits.packages ?? 4 * 1024 ** 3 },
     stateDir,
-    base: values.base ?? 'debian-12',
+    base: base.name ?? 'debian-12',
+    baseMaxAgeDays: base.maxAgeDays ?? 30,
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
     plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.01 },
     bake: { engine: bake.engine ?? 'auto', maxGrowthBytes: bake.maxGrowth },
@@ -147,6 +149,13 @@ function configSchema(z: typeof Zod) {
 
   const path = z.string().min(1)
 
+  const baseName = z.string().min(1)
+
+  const baseOptions = z.strictObject({
+    name: baseName.optional(),
+    maxAgeDays: z.number().int().min(1).max(3650).optional(),
+  })
+
   return z.strictObject({
     store: store.optional(),
     channel: z.string().regex(namePattern, nameRule).optional(),
@@ -155,7 +164,7 @@ function configSchema(z: typeof Zod) {
     cache: path.optional(),
     cacheLimits: z.strictObject({ steps: size.optional(), packages: size.optional() }).optional(),
     state: path.optional(),
-    base: z.string().min(1).optional(),
+    base: z.union([baseName, baseOptions], { error: 'must be the name of a base, or a mapping' }).optional(),
     hosts: z
       .strictObject({
         endpoint: z

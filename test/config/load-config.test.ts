@@ -46,6 +46,7 @@ const defaults = {
   cache: { maxBytes: undefined, packagesMaxBytes: 4 * 1024 ** 3 },
   stateDir: '/home/u/.local/state/parbake',
   base: 'debian-12',
+  baseMaxAgeDays: 30,
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
   plan: { minSavingSeconds: 0.5, minShare: 0.01 },
   bake: { engine: 'auto', maxGrowthBytes: undefined },
@@ -103,7 +104,7 @@ keys: keys
 cache: ~/cache
 cacheLimits: {steps: 5GiB, packages: 100 MiB}
 state: ./state
-base: my-base
+base: { name: my-base, maxAgeDays: 7 }
 hosts:
   endpoint: http://10.0.2.2:9000/bucket/prefix/
   auth: presigned
@@ -125,6 +126,7 @@ bake: {engine: vm, maxGrowth: 200MiB}
       cache: { maxBytes: 5 * 1024 ** 3, packagesMaxBytes: 100 * 1024 ** 2 },
       stateDir: '/ROOT/state',
       base: 'my-base',
+      baseMaxAgeDays: 7,
       hosts: {
         endpoint: 'http://10.0.2.2:9000/bucket/prefix',
         auth: 'presigned',
