@@ -32,6 +32,8 @@ const layers: readonly (readonly string[])[] = [
     'disk/',
     'bake/',
     'launch/',
+    'seal/',
+    'verify/',
     'demo/',
     'doctor/',
     'bundle/publish.ts',

@@ -1,0 +1,170 @@
+import { closeSync, constants, lstatSync, openSync, readdirSync, readFileSync, readSync, type Stats } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate as yieldToOthers } from 'node:timers/promises'
+import { InterruptedError } from '../errors.ts'
+import { globSource } from './glob.ts'
+import { sealList, type SealEntry } from './list.ts'
+import { PackageFiles } from './package-files.ts'
+import { findFileSecrets, findSecrets, reach, type SecretMatch } from './secret-rules.ts'
+
+/** Something that must not be on a sealed disk. */
+export interface Finding {
+  /** Of the rule: an entry of the seal list, a form of secret, `needle` or `deleted-data`. */
+  readonly id: string
+  /** A path with a line or byte, or a byte of the disk. */
+  readonly where: string
+  readonly why: string
+}
+
+export interface Look {
+  readonly findings: readonly Finding[]
+  readonly filesLooked: number
+}
+
+/** Milliseconds of work between two looks at signals and timers. */
+const sliceMs = 10
+const chunkBytes = 4 << 20
+
+/**
+ * Files that hold a key by their purpose and that nobody trusts. The snakeoil certificate is made by the package ssl-cert
+ * for services that are to start before anybody has given them a real one.
+ */
+const allowed: readonly { readonly path: string; readonly rule: string }[] = [
+  { path: '/etc/ssl/private/ssl-cert-snakeoil.key', rule: 'private-key' },
+]
+
+/** Looks at every file below `root`: whether the seal list holds, and whether it holds a secret by its form. */
+export async function lookAtFiles(root: string, signal: AbortSignal): Promise<Look> {
+  const matchers = listMatchers(homesOf(root))
+  const anyEntry = new RegExp(`^(?:${matchers.map(({ source }) => source).join('|')})$`)
+  const packages = new PackageFiles(root)
+  const findings: Finding[] = []
+  let filesLooked = 0
+  let until = performance.now() + sliceMs
+  for (const { path, stats } of walk(root)) {
+    if (performance.now() > until) {
+      await yieldToOthers()
+      if (signal.aborted) throw new InterruptedError()
+      until = performance.now() + sliceMs
+    }
+    if (anyEntry.test(path)) {
+      for (const { entry, pattern } of matchers) {
+        if (pattern.test(path)) findings.push(...checkEntry(entry, root, path, stats))
+      }
+    }
+    if (!stats.isFile() || stats.size === 0) continue
+    filesLooked += 1
+    for (const match of scanFile(root, path, stats.size)) {
+      if (!isAllowed(packages, path, match))
+        findings.push({ id: match.id, where: placeOf(path, match), why: match.why })
+    }
+  }
+  return { findings, filesLooked }
+}
+
+interface ListMatcher {
+  readonly entry: SealEntry
+  readonly source: string
+  readonly pattern: RegExp
+}
+
+function listMatchers(homes: readonly string[]): readonly ListMatcher[] {
+  return sealList.map((entry) => {
+    const source = entry.paths.map((glob) => globSource(glob, homes)).join('|')
+    return { entry, source, pattern: new RegExp(`^(?:${source})$`) }
+  })
+}
+
+/** Home folders of all users of the disk, as globs. */
+function homesOf(root: string): readonly string[] {
+  const homes = new Set(['/root', '/home/*'])
+  const passwd = join(root, 'etc/passwd')
+  if (lstatSync(passwd, { throwIfNoEntry: false })?.isFile() !== true) return [...homes]
+  for (const line of readFileSync(passwd, 'utf8').split('\n')) {
+    const home = line.split(':')[5]?.replace(/\/+$/, '') ?? ''
+    if (/^\/[\w./-]+$/.test(home)) homes.add(home)
+  }
+  return [...homes]
+}
+
+interface Entry {
+  /** Absolute on the disk. */
+  readonly path: string
+  readonly stats: Stats
+}
+
+/** Everything below a folder, links not followed. Folders and files are read where they are, so no link leads out. */
+function* walk(root: string): Generator<Entry, void, undefined> {
+  const folders = ['']
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const name of readdirSync(join(root, folder))) {
+      const path = `${folder}/${name}`
+      const stats = lstatSync(join(root, path))
+      if (stats.isDirectory()) folders.push(path)
+      yield { path, stats }
+    }
+  }
+}
+
+function checkEntry(entry: SealEntry, root: string, path: string, stats: Stats): readonly Finding[] {
+  const { id, must, why } = entry
+  const finding = (reason: string) => [{ id, where: path, why: `${reason}: ${why}` }]
+  switch (must.kind) {
+    case 'absent':
+      return finding('must not be there')
+    case 'absent-but-links':
+      return stats.isSymbolicLink() ? [] : finding('must not be there')
+    case 'empty':
+      return stats.isFile() && stats.size > 0 ? finding(`must be empty and has ${stats.size} bytes`) : []
+    case 'without': {
+      const match = stats.isFile() ? must.pattern.exec(readFileSync(join(root, path), 'utf8')) : null
+      return match === null ? [] : finding(`must not hold '${match[0].trim()}'`)
+    }
+    case 'is':
+      return stats.isFile() && readFileSync(join(root, path), 'utf8') !== must.text
+        ? finding(`must be '${must.text.trim()}'`)
+        : []
+  }
+}
+
+interface FileMatch extends SecretMatch {
+  /** Line, counted from 1; undefined in binary files. */
+  readonly line: number | undefined
+  /** The first bytes of the match, as Latin-1 text. */
+  readonly text: string
+}
+
+let chunk: Buffer | undefined
+
+function scanFile(root: string, path: string, size: number): readonly FileMatch[] {
+  const file = openSync(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW)
+  chunk ??= Buffer.allocUnsafe(chunkBytes)
+  const matches = new Map<string, FileMatch>()
+  try {
+    for (let offset = 0; offset < size; offset += chunkBytes - 2 * reach.after) {
+      const length = readSync(file, chunk, 0, chunkBytes, offset)
+      const text = chunk.toString('latin1', 0, length)
+      const isText = !text.slice(0, 2048).includes('\0')
+      for (const match of [...findSecrets(text), ...(offset === 0 ? findFileSecrets(path, text) : [])]) {
+        const line = isText && offset === 0 ? text.slice(0, match.index).split('\n').length : undefined
+        const index = match.index + offset
+        const start = text.slice(match.index, match.index + 200)
+        matches.set(`${match.id} ${index}`, { ...match, index, line, text: start })
+      }
+      if (length < chunkBytes) break
+    }
+  } finally {
+    closeSync(file)
+  }
+  return [...matches.values()]
+}
+
+function isAllowed(packages: PackageFiles, path: string, match: FileMatch): boolean {
+  if (allowed.some((entry) => entry.path === path && entry.rule === match.id)) return true
+  if (packages.isUnchanged(path)) return true
+  return packages.packagedSourceOf(path)?.includes(match.text) === true
+}
+
+function placeOf(path: string, { line, index }: FileMatch): string {
+  return line === undefined ? `${path}, byte ${index}` : `${path}:${line}`
+}
