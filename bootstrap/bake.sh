@@ -11,7 +11,8 @@
 #   run STEP          events of the agent, report JSON, then: done | failed WHY     (STEP - runs none)
 #   tune NAME,…       tuned | failed WHY
 #   settle            settled                 all is written: the host may take a snapshot
-#   shell TTY         shell-end               an interactive shell on that terminal
+#   shell TTY [ROWS COLUMNS TERM]             an interactive shell on that terminal; when it was left:
+#                     shell-end
 #   seal IMAGE_ID     sealed | failed WHY     and powers off at once: nothing may write to the disk after it
 #   off               off                     and powers off in order
 #
@@ -67,7 +68,8 @@ install_agent() {
   cmp -s "$MEDIA/agent.sh" "$AGENT" || { cp "$MEDIA/agent.sh" "$AGENT.new" && chmod 755 "$AGENT.new" && mv "$AGENT.new" "$AGENT"; }
 }
 
-run_step() { install_agent && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events"; }
+# No step may hold the port.
+run_step() { install_agent && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events" 3<&- 4>&- 5>&-; }
 
 use_proxy() { # URL|-
   rm -f "$APT_PROXY"
@@ -91,9 +93,27 @@ seal() { # IMAGE_ID
   case $(findmnt -n -o FSTYPE / 2>/dev/null) in overlay) ;; *) fstrim -a ;; esac
 }
 
+open_shell() { # TTY [ROWS COLUMNS TERM]
+  exec 3<&- 4>&- 5>&-
+  # A session of its own gets the terminal that it opens first as its controlling one.
+  # shellcheck disable=SC2016 # the inner shell's variables
+  setsid sh -c '
+    exec <"/dev/$1" >"/dev/$1" 2>&1
+    stty sane rows "${2:-24}" cols "${3:-80}"
+    cd /root || cd /
+    shell=$(command -v bash || echo sh)
+    HOME=/root HISTFILE=/dev/null TERM=${4:-linux} exec "$shell" -i
+  ' shell "$@"
+  tell shell-end
+}
+
 answer() { # COMMAND ARGUMENT
   case $1 in
-  clock) date -s "@$2" >/dev/null && tell clock ;;
+  clock)
+    date -s "@$2" >/dev/null && tell clock
+    # Two systems that go on from one snapshot must not draw the same random numbers. Newer kernels see to that themselves.
+    { head -c 64 /dev/hwrng >/dev/urandom; } 2>/dev/null
+    ;;
   proxy) use_proxy "$2" && tell proxy ;;
   run) if with_media run_step "$2"; then tell 'done'; else tell 'failed a step failed'; fi ;;
   tune) if with_media tune "$2" >"$HERE/tune.log" 2>&1; then tell tuned; else tell "failed the tuning failed: $(tail -n 1 "$HERE/tune.log")"; fi ;;
@@ -103,9 +123,10 @@ answer() { # COMMAND ARGUMENT
     echo 3 2>/dev/null >/proc/sys/vm/drop_caches
     tell settled
     ;;
+  # In the background: the host can end the bake while it is open.
   shell)
-    setsid sh -c "exec </dev/$2 >/dev/$2 2>&1; cd /root; HOME=/root TERM=${TERM:-linux} exec \$(command -v bash || echo sh) -i"
-    tell shell-end
+    # shellcheck disable=SC2086 # several words
+    open_shell $2 &
     ;;
   seal)
     if with_media seal "$2"; then

@@ -41,6 +41,13 @@ export const toolSpecs: readonly ToolSpec[] = [
     neededFor: 'vm',
   },
   {
+    name: 'zstd',
+    purpose: 'keep the state of a virtual machine between steps',
+    debianPackage: 'zstd',
+    versionArgs: ['--version'],
+    neededFor: 'vm',
+  },
+  {
     name: 'setpriv',
     purpose: 'make sure that a virtual machine dies with parbake',
     debianPackage: 'util-linux',

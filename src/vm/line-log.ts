@@ -27,6 +27,8 @@ export class LineLog {
   readonly #onLine: (line: string) => void
   #partial = ''
   #failure: Error | undefined
+  /** Lines that are no longer kept. */
+  #dropped = 0
 
   constructor(onLine: (line: string) => void = () => {}) {
     this.#onLine = onLine
@@ -35,6 +37,11 @@ export class LineLog {
   /** True once anything at all was received. */
   get started(): boolean {
     return this.#lines.length > 0 || this.#partial !== ''
+  }
+
+  /** How many lines have come so far. */
+  get count(): number {
+    return this.#dropped + this.#lines.length
   }
 
   push(chunk: Buffer): void {
@@ -47,7 +54,7 @@ export class LineLog {
   #add(line: string): void {
     const timed = { line, atMs: performance.now() }
     this.#lines.push(timed)
-    if (this.#lines.length > keptLines) this.#lines.splice(0, keptLines / 4)
+    if (this.#lines.length > keptLines) this.#dropped += this.#lines.splice(0, keptLines / 4).length
     this.#onLine(line)
     for (const waiter of this.#waiters) {
       const match = waiter.pattern.exec(line)
@@ -65,13 +72,13 @@ export class LineLog {
   }
 
   /**
-   * The first line that matches, among those already there too. Rejects with `timeoutError()` after `milliseconds`, or
+   * The first line that matches, among those already there too but for the first `from`. Rejects with `timeoutError()` after `milliseconds`, or
    * with the failure when the stream ended.
    */
-  async waitFor(pattern: RegExp, milliseconds: number, timeoutError: () => Error): Promise<LineMatch> {
+  async waitFor(pattern: RegExp, milliseconds: number, timeoutError: () => Error, from = 0): Promise<LineMatch> {
     // A sticky or global pattern would carry its position from one line to the next.
     const stateless = new RegExp(pattern.source, pattern.flags.replaceAll(/[gy]/g, ''))
-    for (const timed of this.#lines) {
+    for (const timed of this.#lines.slice(Math.max(0, from - this.#dropped))) {
       const match = stateless.exec(timed.line)
       if (match !== null) return { ...timed, match }
     }

@@ -35,15 +35,19 @@ export interface Machine {
   /** Unix sockets that parbake listens on and QEMU connects to. */
   readonly qmpSocket: string
   readonly channelSocket?: string
+  /** Unix socket that QEMU listens on: a second serial port, /dev/ttyS1 in the guest. */
+  readonly shellSocket?: string
   /** Do not run the guest's CPUs until `cont`. */
   readonly paused?: boolean
-  /** Load this internal snapshot of the disk instead of booting. */
-  readonly loadSnapshot?: string
+  /** Do not boot, but wait for `migrate-incoming` to load what `saveState` wrote on the same machine. */
+  readonly incoming?: boolean
+  /** Tell the guest's kernel when it goes on from a saved state, so that two of them draw different random numbers. */
+  readonly generationId?: boolean
   /** Boot by UEFI instead of BIOS. */
   readonly uefi?: UefiFlash
 }
 
-/** QEMU's block node of the first disk, for QMP commands such as snapshot-save. */
+/** QEMU's block node of the first disk. */
 export const diskNode = 'disk'
 
 /** Name of the virtio-serial port; in the guest it is /dev/virtio-ports/parbake.0. */
@@ -61,14 +65,16 @@ export function qemuArgs(machine: Machine): string[] {
     ...['-display', 'none', '-vga', 'none'],
     ...['-rtc', 'base=utc'],
     ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+    ...(machine.shellSocket === undefined ? [] : shellArgs(machine.shellSocket)),
     ...['-chardev', `socket,id=qmp,path=${escapeCommas(machine.qmpSocket)}`, '-mon', 'chardev=qmp,mode=control'],
     ...['-device', 'virtio-rng-pci'],
+    ...(machine.generationId === true ? ['-device', 'vmgenid,guid=auto'] : []),
     ...firstDiskArgs(machine.disk),
     ...(machine.seed === undefined ? [] : extraDiskArgs(seedDisk(machine.seed), 'seed')),
     ...(machine.extraDisks ?? []).flatMap((disk, index) => extraDiskArgs(disk, `extra${index}`)),
     ...networkArgs(machine),
     ...(machine.channelSocket === undefined ? [] : channelArgs(machine.channelSocket)),
-    ...(machine.loadSnapshot === undefined ? [] : ['-loadvm', machine.loadSnapshot]),
+    ...(machine.incoming === true ? ['-incoming', 'defer'] : []),
     ...(machine.paused === true ? ['-S'] : []),
   ]
 }
@@ -92,18 +98,29 @@ function accelerationArgs(accelerator: Machine['accelerator']): string[] {
   return accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', '-cpu', 'max']
 }
 
-/** Discards reach the file, so that fstrim shrinks it; flushes are dropped, for the disk is thrown away when we crash. */
+/**
+ * A qcow2 file as QEMU opens it for the guest to write to. Discards reach the file, so that fstrim shrinks it; flushes are
+ * dropped, for the disk is thrown away when we crash. The cache bound is that of a 64 GiB disk in 4 KiB clusters; QEMU takes
+ * no more than the disk needs.
+ */
+export function diskOptions(path: string, node: string): Readonly<Record<string, unknown>> {
+  const cache = { direct: false, 'no-flush': true }
+  return {
+    driver: 'qcow2',
+    'node-name': node,
+    discard: 'unmap',
+    'detect-zeroes': 'unmap',
+    'l2-cache-size': 128 * 1024 * 1024,
+    cache,
+    file: { driver: 'file', filename: path, discard: 'unmap', cache },
+  }
+}
+
+/** The guest is told to discard in pieces of 4 KiB, the block size of its file system. */
 function firstDiskArgs(path: string): string[] {
   return [
-    ...blockdev({
-      driver: 'qcow2',
-      'node-name': diskNode,
-      discard: 'unmap',
-      'detect-zeroes': 'unmap',
-      cache: { direct: false, 'no-flush': true },
-      file: { driver: 'file', filename: path, discard: 'unmap', cache: { direct: false, 'no-flush': true } },
-    }),
-    ...['-device', `virtio-blk-pci,drive=${diskNode},bootindex=0`],
+    ...blockdev(diskOptions(path, diskNode)),
+    ...['-device', `virtio-blk-pci,drive=${diskNode},bootindex=0,discard_granularity=4096`],
   ]
 }
 
@@ -145,6 +162,13 @@ function channelArgs(socket: string): string[] {
     ...['-chardev', `socket,id=channel,path=${escapeCommas(socket)}`],
     ...['-device', 'virtio-serial-pci'],
     ...['-device', `virtserialport,chardev=channel,name=${channelName}`],
+  ]
+}
+
+function shellArgs(socket: string): string[] {
+  return [
+    ...['-chardev', `socket,id=shell,path=${escapeCommas(socket)},server=on,wait=off`],
+    ...['-serial', 'chardev:shell'],
   ]
 }
 

@@ -30,6 +30,8 @@ export class QmpClient {
   #buffer = ''
   #ended = false
   #greeted: () => void = () => {}
+  /** Resolves when the session is over, normally because QEMU is gone. */
+  readonly closed: Promise<void>
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -37,7 +39,12 @@ export class QmpClient {
     socket.on('data', (chunk: Buffer) => this.#receive(decoder.write(chunk)))
     // An error is followed by close, where all that waits is told.
     socket.on('error', () => {})
-    socket.on('close', () => this.#end())
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#end()
+        resolve()
+      })
+    })
   }
 
   /** Waits for QEMU's greeting and leaves negotiation mode. Rejects when the socket closes first. */

@@ -2,47 +2,17 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InterruptedError, UserError } from '../errors.ts'
-import type { Reporter } from '../report/events.ts'
 import { lastLines } from '../system/run.ts'
 import { tempDir, type TempDir } from '../system/temp.ts'
 import { tcg, type Accelerator } from './accelerator.ts'
-import { ownFlash, type Firmware } from './firmware.ts'
+import { ownFlash } from './firmware.ts'
 import { LineLog, type LineMatch } from './line-log.ts'
-import { qemuArgs, type ExtraDisk, type Machine, type PortForward } from './qemu-args.ts'
+import { qemuArgs } from './qemu-args.ts'
 import { expectSocket, startQemu, type Exit, type ExpectedSocket, type QemuProcess } from './qemu-process.ts'
 import { QmpClient } from './qmp.ts'
+import { machineOf, type VmOptions } from './vm-options.ts'
 
-/** What is to run. Paths are absolute; all seconds are those of KVM and are multiplied by the accelerator's factor. */
-export interface VmOptions {
-  /** A qcow2 file that the guest writes to, normally an overlay. */
-  readonly disk: string
-  /** ISO image for cloud-init. */
-  readonly seed?: string
-  readonly extraDisks?: readonly ExtraDisk[]
-  readonly memoryMiB: number
-  readonly cpus: number
-  readonly accelerator: Accelerator
-  /** Default: bios. */
-  readonly firmware?: Firmware
-  readonly forwards?: readonly PortForward[]
-  /** Add the virtio-serial port `parbake.0`. */
-  readonly channel?: boolean
-  /** File that gets all serial output. */
-  readonly consoleLog: string
-  /** Called for every line of the serial console, without CR and escape sequences. */
-  readonly onLine?: (line: string) => void
-  /** Called for every line that the guest writes to the channel. */
-  readonly onChannelLine?: (line: string) => void
-  readonly restrictNetwork?: boolean
-  readonly paused?: boolean
-  /** Continue from this internal snapshot of the disk instead of booting. */
-  readonly loadSnapshot?: string
-  readonly signal?: AbortSignal
-  /** The VM is killed after this time; then and later every wait throws. */
-  readonly timeoutSeconds: number
-  /** Gets the warning when KVM turns out not to work. */
-  readonly reporter?: Reporter
-}
+export type { VmOptions } from './vm-options.ts'
 
 /** A running virtual machine. Disposing it always leaves no process and no socket. */
 export interface Vm extends AsyncDisposable {
@@ -52,6 +22,8 @@ export interface Vm extends AsyncDisposable {
   /** What it really runs with, after a fall-back to TCG. */
   readonly accelerator: Accelerator
   readonly qmp: QmpClient
+  /** With the option `shell`: the unix socket of the second serial port; it takes one client at a time. */
+  readonly shellSocket: string
   /** Resolves when QEMU is gone, for whatever reason. */
   readonly exited: Promise<Exit>
   /**
@@ -59,8 +31,10 @@ export interface Vm extends AsyncDisposable {
    * console after `seconds` or when the VM ends, InterruptedError when the signal fired.
    */
   waitForLine(pattern: RegExp, seconds: number): Promise<LineMatch>
-  /** The same for lines from the channel. */
-  waitForChannelLine(pattern: RegExp, seconds: number): Promise<LineMatch>
+  /** The same for lines from the channel; with `from`, a `channelCount`, only for those that came after it. */
+  waitForChannelLine(pattern: RegExp, seconds: number, from?: number): Promise<LineMatch>
+  /** How many lines have come from the channel. */
+  readonly channelCount: number
   /** Writes a line to the guest's side of the channel. */
   sendChannelLine(line: string): void
   /** The last lines of the serial console. */
@@ -71,6 +45,9 @@ export interface Vm extends AsyncDisposable {
   kill(): Promise<void>
 }
 
+/** Milliseconds; what is longer fires at once. */
+const longestTimer = 2 ** 31 - 1
+
 /** Under KVM a guest that prints nothing for so long hangs, as it does under a KVM that cannot run Linux. */
 const silentSeconds = 12
 
@@ -78,7 +55,7 @@ const silentSeconds = 12
 export async function startVm(options: VmOptions): Promise<Vm> {
   options.signal?.throwIfAborted()
   const vm = await RunningVm.launch(options, options.accelerator)
-  if (options.accelerator.name === 'tcg' || options.paused === true || options.loadSnapshot !== undefined) return vm
+  if (options.accelerator.name === 'tcg' || options.paused === true || options.incoming === true) return vm
   const obstacle = await vm.silence(silentSeconds)
   if (obstacle === undefined) return vm
   await vm.kill()
@@ -122,7 +99,7 @@ class RunningVm implements Vm {
     const seconds = options.timeoutSeconds * accelerator.timeFactor
     this.#timer = setTimeout(
       () => this.#end(() => this.#failure(`the VM ran longer than ${seconds} s and was ended`, 'vm-timeout')),
-      seconds * 1000,
+      Math.min(seconds * 1000, longestTimer),
     )
     this.#onAbort = () => this.#end(() => new InterruptedError())
     options.signal?.addEventListener('abort', this.#onAbort)
@@ -140,10 +117,14 @@ class RunningVm implements Vm {
       const uefi = options.firmware === 'uefi' ? await ownFlash(sockets.path) : undefined
       const console = new LineLog(options.onLine)
       const process = await startQemu({
-        args: qemuArgs({
-          ...machineOf(options, accelerator, qmpSocket.path, channelSocket?.path),
-          ...(uefi !== undefined && { uefi }),
-        }),
+        args: qemuArgs(
+          machineOf(options, accelerator, {
+            qmpSocket: qmpSocket.path,
+            ...(channelSocket !== undefined && { channelSocket: channelSocket.path }),
+            ...(options.shell === true && { shellSocket: join(sockets.path, 'shell') }),
+            ...(uefi !== undefined && { uefi }),
+          }),
+        ),
         consoleLog: options.consoleLog,
         onConsole: (chunk) => console.push(chunk),
       })
@@ -184,19 +165,27 @@ class RunningVm implements Vm {
     return this.#qmp
   }
 
+  get shellSocket(): string {
+    return join(this.#parts.sockets.path, 'shell')
+  }
+
   waitForLine(pattern: RegExp, seconds: number): Promise<LineMatch> {
     return this.#wait(this.#parts.console, pattern, seconds, 'the console')
   }
 
-  waitForChannelLine(pattern: RegExp, seconds: number): Promise<LineMatch> {
-    return this.#wait(this.#parts.channelLog, pattern, seconds, 'the channel')
+  waitForChannelLine(pattern: RegExp, seconds: number, from = 0): Promise<LineMatch> {
+    return this.#wait(this.#parts.channelLog, pattern, seconds, 'the channel', from)
   }
 
-  #wait(log: LineLog, pattern: RegExp, seconds: number, where: string): Promise<LineMatch> {
+  get channelCount(): number {
+    return this.#parts.channelLog.count
+  }
+
+  #wait(log: LineLog, pattern: RegExp, seconds: number, where: string, from = 0): Promise<LineMatch> {
     const allowed = seconds * this.accelerator.timeFactor
-    return log.waitFor(pattern, allowed * 1000, () =>
-      this.#failure(`nothing like ${String(pattern)} came on ${where} within ${allowed} s`, 'vm-timeout'),
-    )
+    const late = () =>
+      this.#failure(`nothing like ${String(pattern)} came on ${where} within ${allowed} s`, 'vm-timeout')
+    return log.waitFor(pattern, allowed * 1000, late, from)
   }
 
   sendChannelLine(line: string): void {
@@ -283,20 +272,5 @@ class RunningVm implements Vm {
       hint: `the whole console is in ${this.#parts.options.consoleLog}`,
       code,
     })
-  }
-}
-
-function machineOf(options: VmOptions, accelerator: Accelerator, qmpSocket: string, channelSocket?: string): Machine {
-  const { disk, seed, extraDisks, memoryMiB, cpus, forwards, restrictNetwork, paused, loadSnapshot } = options
-  return {
-    accelerator: accelerator.name,
-    ...{ memoryMiB, cpus, disk, qmpSocket },
-    ...(seed !== undefined && { seed }),
-    ...(extraDisks !== undefined && { extraDisks }),
-    ...(forwards !== undefined && { forwards }),
-    ...(restrictNetwork !== undefined && { restrictNetwork }),
-    ...(paused !== undefined && { paused }),
-    ...(loadSnapshot !== undefined && { loadSnapshot }),
-    ...(channelSocket !== undefined && { channelSocket }),
   }
 }

@@ -17,8 +17,8 @@ test('the whole command line of a plain machine', () => {
     ...['-chardev', 'socket,id=qmp,path=/s/qmp', '-mon', 'chardev=qmp,mode=control'],
     ...['-device', 'virtio-rng-pci'],
     '-blockdev',
-    '{"driver":"qcow2","node-name":"disk","discard":"unmap","detect-zeroes":"unmap","cache":{"direct":false,"no-flush":true},"file":{"driver":"file","filename":"/d/disk.qcow2","discard":"unmap","cache":{"direct":false,"no-flush":true}}}',
-    ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
+    '{"driver":"qcow2","node-name":"disk","discard":"unmap","detect-zeroes":"unmap","l2-cache-size":134217728,"cache":{"direct":false,"no-flush":true},"file":{"driver":"file","filename":"/d/disk.qcow2","discard":"unmap","cache":{"direct":false,"no-flush":true}}}',
+    ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0,discard_granularity=4096'],
     ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
   ])
 })
@@ -36,7 +36,14 @@ function difference(change: Partial<Machine>): { added: string[]; removed: strin
 test.each<[string, Partial<Machine>, string[], string[]]>([
   ['KVM', { accelerator: 'kvm' }, ['kvm', 'host'], ['tcg,thread=multi', 'max']],
   ['paused', { paused: true }, ['-S'], []],
-  ['a snapshot', { loadSnapshot: 'step-3' }, ['-loadvm', 'step-3'], []],
+  ['a saved state to go on from', { incoming: true }, ['-incoming', 'defer'], []],
+  ['a generation id', { generationId: true }, ['vmgenid,guid=auto'], []],
+  [
+    'a second serial port on a socket',
+    { shellSocket: '/s/a,b' },
+    ['socket,id=shell,path=/s/a,,b,server=on,wait=off', 'chardev:shell'],
+    [],
+  ],
   [
     'forwards, on loopback only',
     {
