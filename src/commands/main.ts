@@ -19,6 +19,8 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   profile: () => import('./profile.ts'),
   plan: () => import('./plan.ts'),
   bake: () => import('./bake.ts'),
+  verify: () => import('./verify.ts'),
+  cache: () => import('./cache.ts'),
 }
 
 /** Runs one command line and returns its exit code. */
