@@ -140,10 +140,13 @@ describe('a package file', () => {
     })
     const { start, folder } = await bench()
     const cache = await start()
-    const failed = expect(ask(cache.port, `${origin.url}${deb}`)).rejects.toThrow()
+    const outcome = ask(cache.port, `${origin.url}${deb}`).then(
+      () => 'whole',
+      () => 'cut',
+    )
     while ((await readdir(folder).catch(() => [])).length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
     await cache[Symbol.asyncDispose]()
-    await failed
+    expect(await outcome).toBe('cut')
     expect(await readdir(folder)).toEqual([])
   })
 
@@ -163,11 +166,8 @@ describe('a package file', () => {
     const direct = await ask(Number(new URL(origin.url).port), deb)
     for (let count = 0; count < 2; count += 1) {
       const passed = await ask(cache.port, `${origin.url}${deb}`)
-      expect([passed.status, passed.headers['location'], passed.body]).toEqual([
-        direct.status,
-        direct.headers['location'],
-        direct.body,
-      ])
+      expect([passed.status, passed.headers['location']]).toEqual([direct.status, direct.headers['location']])
+      expect(passed.body.equals(direct.body)).toBe(true)
     }
     expect(origin.asked).toHaveLength(3)
     expect(await readdir(folder).catch(() => [])).toEqual([])
@@ -210,7 +210,7 @@ describe('a package file', () => {
     await get('c')
     await cache[Symbol.asyncDispose]()
     expect((await readdir(folder)).toSorted()).toEqual(
-      ['a', 'c'].map((name) => path(name).split('/').at(-1)).toSorted(),
+      ['a', 'c'].map((name) => path(name).split('/').at(-1) ?? '').toSorted(),
     )
   })
 })

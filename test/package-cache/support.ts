@@ -37,7 +37,7 @@ export interface Bench {
   readonly context: Context
   /** The folder of kept files. */
   readonly folder: string
-  start(options?: PackageCacheOptions): Promise<PackageCache>
+  readonly start: (options?: PackageCacheOptions) => Promise<PackageCache>
 }
 
 /** A private cache folder; whatever is started is stopped at the end of the test. */
