@@ -46,14 +46,29 @@ async function checkAccelerator(config: Config): Promise<Check> {
   }
 }
 
-/** The engines of DESIGN.md's bake: what is missing for each, from the missing tools. */
-export function checkEngines(missing: readonly Pick<ToolSpec, 'name' | 'neededFor'>[]): readonly Check[] {
-  const lacking = missing.filter((spec) => spec.neededFor === 'vm').map((spec) => spec.name)
+/**
+ * The engines of DESIGN.md's bake: what is missing for each, from the missing tools. One of them is enough, and the VM
+ * can do everything.
+ */
+export function checkEngines(
+  missing: readonly Pick<ToolSpec, 'name' | 'neededFor'>[],
+  asRoot = process.getuid?.() === 0,
+): readonly Check[] {
+  const lacks = (engine: 'vm' | 'container') =>
+    missing.filter((spec) => spec.neededFor === engine).map((spec) => spec.name)
   const vm: Check =
-    lacking.length === 0
+    lacks('vm').length === 0
       ? { group: 'engine', name: 'vm', state: 'ok', detail: 'QEMU; needs no root' }
-      : { group: 'engine', name: 'vm', state: 'missing', detail: `lacks ${lacking.join(', ')}` }
-  return [vm, { group: 'engine', name: 'container', state: 'planned', detail: 'not available in this version' }]
+      : { group: 'engine', name: 'vm', state: 'missing', detail: `lacks ${lacks('vm').join(', ')}` }
+  const obstacles = [
+    ...(asRoot ? [] : ['needs root']),
+    ...(lacks('container').length === 0 ? [] : [`lacks ${lacks('container').join(', ')}`]),
+  ]
+  const container: Check =
+    obstacles.length === 0
+      ? { group: 'engine', name: 'container', state: 'ok', detail: 'systemd-nspawn; the faster one' }
+      : { group: 'engine', name: 'container', state: 'note', detail: `faster, but ${obstacles.join(' and ')}` }
+  return [vm, container]
 }
 
 /** One tool as a finding. */
@@ -62,7 +77,8 @@ export function checkTool(spec: ToolSpec, found: FoundTool): Check {
     return {
       group: 'tool',
       name: spec.name,
-      state: 'missing',
+      // What one engine lacks the other makes up for.
+      state: spec.neededFor === 'container' ? 'note' : 'missing',
       detail: `not found; needed to ${spec.purpose}`,
       hint: `apt-get install ${spec.debianPackage}`,
     }

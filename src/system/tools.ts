@@ -14,7 +14,7 @@ export interface ToolSpec {
   /** Arguments that make it print its version, on stdout or stderr. */
   readonly versionArgs: readonly string[]
   /** Which part of parbake does not work without it. */
-  readonly neededFor: 'vm' | 'base'
+  readonly neededFor: 'vm' | 'container' | 'base'
 }
 
 /** Every outside program, in the order `parbake doctor` shows them. */
@@ -53,6 +53,48 @@ export const toolSpecs: readonly ToolSpec[] = [
     debianPackage: 'util-linux',
     versionArgs: ['--version'],
     neededFor: 'vm',
+  },
+  {
+    name: 'systemd-nspawn',
+    purpose: 'bake in a container',
+    debianPackage: 'systemd-container',
+    versionArgs: ['--version'],
+    neededFor: 'container',
+  },
+  {
+    name: 'slirp4netns',
+    purpose: 'give a container a network',
+    debianPackage: 'slirp4netns',
+    versionArgs: ['--version'],
+    neededFor: 'container',
+  },
+  {
+    name: 'ip',
+    purpose: 'give a container a network',
+    debianPackage: 'iproute2',
+    versionArgs: ['-V'],
+    neededFor: 'container',
+  },
+  {
+    name: 'rsync',
+    purpose: 'write what a container holds into a disk',
+    debianPackage: 'rsync',
+    versionArgs: ['--version'],
+    neededFor: 'container',
+  },
+  {
+    name: 'nsenter',
+    purpose: 'keep mounts apart',
+    debianPackage: 'util-linux',
+    versionArgs: ['--version'],
+    neededFor: 'container',
+  },
+  {
+    name: 'losetup',
+    purpose: 'mount a disk',
+    debianPackage: 'mount',
+    versionArgs: ['--version'],
+    neededFor: 'container',
   },
   {
     name: 'flock',

@@ -53,8 +53,13 @@ test('findings: a missing tool, its engine, little space', () => {
     state: 'missing',
     hint: 'apt-get install qemu-system-x86',
   })
-  expect(checkEngines([qemu!]).map((check) => check.state)).toEqual(['missing', 'planned'])
-  expect(checkEngines([]).map((check) => check.state)).toEqual(['ok', 'planned'])
+  const nspawn = { name: 'systemd-nspawn', neededFor: 'container' } as const
+  const states = (missing: Parameters<typeof checkEngines>[0], asRoot: boolean) =>
+    checkEngines(missing, asRoot).map((check) => check.state)
+  expect(states([qemu!], true)).toEqual(['missing', 'ok'])
+  expect(states([nspawn], true)).toEqual(['ok', 'note'])
+  expect(states([], true)).toEqual(['ok', 'ok'])
+  expect(states([], false)).toEqual(['ok', 'note'])
   expect([1, 5, 50].map((gib) => judgeSpace(gib * 1024 ** 3, '/cache').state)).toEqual(['missing', 'note', 'ok'])
   expect(diagnosisOf(checkEngines([])).ok).toBe(true)
   expect(diagnosisOf(checkEngines([qemu!])).ok).toBe(false)

@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Context } from '../../context.ts'
+import { UserError } from '../../errors.ts'
+import type { RawDisk } from '../../disk/expose.ts'
+import { mountSystem, sweepDisks, type MountedSystem } from '../../disk/mount.ts'
+import { openNamespace } from '../../disk/namespace.ts'
+import { needTool, probeTool, toolSpecs } from '../../system/tools.ts'
+import { Cleanup } from '../../util/cleanup.ts'
+import { sha256 } from '../../util/sha256.ts'
+import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
+import { bakeUserData, bootstrapScript } from '../guest-files.ts'
+import { bootFolders } from './base-facts.ts'
+import { baseRaw } from './base-raw.ts'
+import { openNetwork } from './network.ts'
+import { findObstacle } from './obstacle.ts'
+import { openRelay } from './relay.ts'
+import { ContainerSession } from './session.ts'
+
+/** Raised when kept states of earlier versions of this engine can no longer be used. */
+const engineVersion = 1
+
+const noteSchema = z.object({ instanceId: z.string().regex(/^iid-bake-[0-9a-f-]+$/) })
+
+/**
+ * Bakes in a container that boots the base's own root file system, over layers of what the steps have written, and writes
+ * those into the disk at the end. Needs root; fast, because nothing is emulated.
+ */
+export const containerEngine: BakeEngine = {
+  name: 'container',
+  // Booting takes no longer than keeping would.
+  keepsBoot: false,
+  obstacle: findObstacle,
+  fingerprint: async (_job, { signal }) => ({
+    version: engineVersion,
+    nspawn: (await versionOf('systemd-nspawn', signal)) ?? null,
+    driver: sha256(bootstrapScript('bake.sh')),
+    userData: sha256(bakeUserData()),
+    // Not the kernel's release: the kernel here is this machine's, never the image's, and no step may depend on it. One
+    // that does says `requires: vm`.
+  }),
+  open: openSession,
+}
+
+async function versionOf(tool: string, signal: AbortSignal): Promise<string | undefined> {
+  const spec = toolSpecs.find(({ name }) => name === tool)
+  return spec === undefined ? undefined : (await probeTool(spec, signal)).version
+}
+
+async function openSession(job: BakeJob, options: OpenOptions, context: Context): Promise<ContainerSession> {
+  const { work, from, layer } = options
+  await sweepDisks(work)
+  await using stack = new Cleanup()
+  const base = await baseRaw(context, job.base)
+  const namespace = stack.use(await openNamespace(context, { network: true }))
+  // What nspawn writes there is about this machine's other containers too, and would outlive a kill.
+  await namespace.run('sh', ['-c', 'mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn'])
+  const copy = startCopy(base, join(work, 'disk.raw'))
+  stack.use(copy)
+  const lower = join(work, 'base')
+  const system = stack.use(await mountSystem(context, base, lower, { writable: false, namespace }))
+  refuseOtherMounts(system)
+  const network = stack.use(await openNetwork(context, namespace))
+  const { packageCache } = options
+  const relay = packageCache === undefined ? undefined : stack.use(await openRelay(network, packageCache.port))
+  const consoleLog = join(context.config.cacheDir, 'logs', `bake-${job.imageId}.log`)
+  await mkdir(join(context.config.cacheDir, 'logs'), { recursive: true })
+  const note = from === undefined ? { instanceId: `iid-bake-${randomUUID()}` } : noteSchema.parse(from.note)
+  const session = new ContainerSession({
+    ...{ context, job, namespace, network, layer, work, note, consoleLog },
+    place: { namespace, lower, links: join(work, 'layers') },
+    baseRoot: system.root,
+    readOnly: system.mounts.slice(1).map(({ target }) => ({ source: join(lower, target), target })),
+    chain: from?.chain ?? [],
+    proxy: relay?.url,
+    copy: copy.disk,
+    cleanup: stack.move(),
+  })
+  try {
+    await session.boot()
+  } catch (error) {
+    await session[Symbol.asyncDispose]()
+    throw error
+  }
+  return session
+}
+
+/** `obstacle` has looked for that, but nobody must ask it first. */
+function refuseOtherMounts(system: MountedSystem): void {
+  const others = system.wanted.map(({ target }) => target).filter((target) => !bootFolders.includes(target))
+  if (others.length === 0) return
+  throw new UserError(
+    `the container engine cannot bake a base with file systems of their own for ${others.join(', ')}`,
+    {
+      hint: 'bake it with --engine vm',
+    },
+  )
+}
+
+interface Copy extends AsyncDisposable {
+  readonly disk: Promise<RawDisk>
+}
+
+/** Copies the base while the system boots and the steps run; where the file system can, it is a matter of an instant. */
+function startCopy(base: RawDisk, path: string): Copy {
+  const ended = new AbortController()
+  const disk = copyFile(base, path, ended.signal)
+  // Whoever needs it hears of a failure; nobody may.
+  disk.catch(() => {})
+  return {
+    disk,
+    [Symbol.asyncDispose]: async () => {
+      ended.abort()
+      await disk.catch(() => {})
+    },
+  }
+}
+
+async function copyFile(base: RawDisk, path: string, signal: AbortSignal): Promise<RawDisk> {
+  await rm(path, { force: true })
+  const child = spawn(await needTool('cp'), ['--reflink=auto', '--sparse=always', base.path, path], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    signal,
+    killSignal: 'SIGKILL',
+  })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('error', () => {})
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new UserError(`cannot copy the base's disk: ${stderr.trim()}`, { code: 'command-failed' })
+  const gone = () => Promise.resolve()
+  return { path, innerPath: path, sizeBytes: base.sizeBytes, holder: undefined, [Symbol.asyncDispose]: gone }
+}

@@ -1,0 +1,117 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Context } from '../../context.ts'
+import { exposeRaw, type RawDisk } from '../../disk/expose.ts'
+import { mountSystem } from '../../disk/mount.ts'
+import type { Partition } from '../../disk/layout.ts'
+import { createOverlay } from '../../image/qemu-img.ts'
+import { phase } from '../../report/events.ts'
+import { run } from '../../system/run.ts'
+import { needTool } from '../../system/tools.ts'
+import type { SealedDisk } from '../engine.ts'
+import { findChanges, pathsInLayers, removePaths } from './changes.ts'
+import { upperIn } from './overlay.ts'
+
+export interface WriteBackInput {
+  /** The merged tree as this process sees it; nothing may change it meanwhile. */
+  readonly merged: string
+  /** The layers that differ from the base, the lowest first. */
+  readonly layers: readonly string[]
+  readonly work: string
+}
+
+/** Writes what the layers hold into a raw copy of the base's disk. */
+export async function writeWhole(context: Context, input: WriteBackInput, copy: RawDisk): Promise<SealedDisk> {
+  await writeInto(context, input, copy)
+  return { path: copy.path, format: 'raw' }
+}
+
+/** Writes what the layers hold into a qcow2 file that has the base as its backing file. */
+export async function writeThin(context: Context, input: WriteBackInput, base: string): Promise<SealedDisk> {
+  const path = join(input.work, 'sealed.qcow2')
+  await rm(path, { force: true })
+  await createOverlay(path, base, undefined, context)
+  await using disk = await exposeRaw(context, { path, format: 'qcow2', writable: true, workFolder: input.work })
+  await writeInto(context, input, disk)
+  return { path, format: 'qcow2' }
+}
+
+async function writeInto(context: Context, input: WriteBackInput, disk: RawDisk): Promise<void> {
+  await phase(
+    context.reporter,
+    'write the layers to the disk',
+    async () => {
+      const written = await copyChanges(context, input, disk)
+      if (written.partition.fs?.type === 'ext4' || written.partition.fs?.type === 'ext3') {
+        await cleanExt(context, disk.path, written.partition)
+      }
+      return written
+    },
+    ({ paths }) => ({ detail: `${paths} paths` }),
+  )
+}
+
+interface Written {
+  readonly paths: number
+  readonly partition: Partition
+}
+
+async function copyChanges(context: Context, input: WriteBackInput, disk: RawDisk): Promise<Written> {
+  const { reporter, signal } = context
+  const options = { purpose: 'write the layers to the disk', reporter, signal }
+  await using system = await mountSystem(context, disk, join(input.work, 'disk'), { writable: true, rootOnly: true })
+  const changes = findChanges(pathsInLayers(input.layers.map(upperIn)), input.merged, system.root)
+  removePaths(system.root, changes.remove)
+  await run(
+    await needTool('rsync'),
+    [
+      // In place, for nothing is in the way: so no temporary names get into the folders of the disk.
+      ...['-aHAXS', '--numeric-ids', '--ignore-times', '--inplace', '--from0', '--files-from=-'],
+      ...[`${input.merged}/`, `${system.root}/`],
+    ],
+    { ...options, input: changes.copy.join('\0') },
+  )
+  // What is not on the disk yet cannot be trimmed.
+  await system.run('sync', ['--file-system', system.innerRoot], options)
+  await system.run('fstrim', [system.innerRoot], options)
+  return { paths: changes.copy.length, partition: system.rootPartition }
+}
+
+/**
+ * Takes what mounting left out of an ext file system: old blocks in its journal, which a clean one does not need, and the
+ * folder of this machine that it was mounted at, instead of which a booted system would have written its root.
+ */
+async function cleanExt(context: Context, path: string, partition: Partition): Promise<void> {
+  const { reporter, signal } = context
+  const device = `${path}?offset=${partition.startBytes}`
+  const debugfs = await needTool('debugfs')
+  const { stdout } = await run(debugfs, ['-R', 'stat <8>', device], { allowFailure: true, signal })
+  const stats = await run(debugfs, ['-R', 'stats -h', device], { allowFailure: true, signal })
+  const blockSize = Number(/^Block size:\s+(\d+)$/m.exec(stats.stdout)?.[1])
+  if (!Number.isNaN(blockSize)) {
+    for (const { first, count } of journalExtents(stdout)) {
+      await run(
+        await needTool('fallocate'),
+        [
+          ...['--punch-hole', '--offset', String(partition.startBytes + first * blockSize)],
+          ...['--length', String(count * blockSize), path],
+        ],
+        { allowFailure: true, reporter, signal },
+      )
+    }
+  }
+  await run(debugfs, ['-w', '-R', 'set_super_value last_mounted /', device], { allowFailure: true, reporter, signal })
+}
+
+/** The blocks of a journal but its first, which is its header, from what debugfs says about inode 8. Pure. */
+export function journalExtents(text: string): readonly { readonly first: number; readonly count: number }[] {
+  const [, list] = /^EXTENTS:\n([\s\S]*)/m.exec(text) ?? []
+  const extents = [...(list ?? '').matchAll(/\((\d+)(?:-(\d+))?\):(\d+)(?:-(\d+))?/g)].map(([, from, to, first]) => ({
+    from: Number(from),
+    count: Number(to ?? from) - Number(from) + 1,
+    first: Number(first),
+  }))
+  return extents
+    .map(({ from, count, first }) => (from === 0 ? { first: first + 1, count: count - 1 } : { first, count }))
+    .filter(({ count }) => count > 0)
+}
