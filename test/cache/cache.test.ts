@@ -1,0 +1,242 @@
+import { mkdir, open, readdir, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { pruneCache, readCache, type CacheContent } from '../../src/cache/cache.ts'
+import { formatAge, renderCache, renderRemoved } from '../../src/cache/render.ts'
+import { build } from '../../src/commands/cache.ts'
+import type { CommandContext } from '../../src/commands/app.ts'
+import { openStepCache } from '../../src/step-cache/cache.ts'
+import { tempDir } from '../../src/system/temp.ts'
+import { parseSize } from '../../src/util/size.ts'
+import { contextIn, keepState } from '../step-cache/support.ts'
+
+const day = 86_400_000
+
+async function cacheFolder(): Promise<string> {
+  const dir = await tempDir('cache-test')
+  onTestFinished(() => dir[Symbol.asyncDispose]())
+  return dir.path
+}
+
+async function addFile(path: string, bytes: number, ageDays: number): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true })
+  await writeFile(path, Buffer.alloc(bytes))
+  const when = new Date(Date.now() - ageDays * day)
+  await utimes(path, when, when)
+}
+
+/** Two states, two packages, two images with a base's link beside them, two logs: each one new and one old. */
+async function filledCache(): Promise<string> {
+  const dir = await cacheFolder()
+  {
+    await using cache = await openStepCache(contextIn(dir))
+    const base = await keepState(cache, [], undefined, { seconds: 30, sizeBytes: 4 * 1024 ** 2 })
+    await keepState(cache, ['nginx'], base, { seconds: 1.5, sizeBytes: 1024 ** 2 })
+  }
+  for (const [name, ageDays] of [
+    ['a', 40],
+    ['b', 0],
+  ] as const) {
+    await addFile(join(dir, 'packages', name.repeat(64)), 1000, ageDays)
+    await addFile(join(dir, 'images', `${name.repeat(64)}.qcow2`), 2000, ageDays)
+    await addFile(join(dir, 'logs', `bake-${name}.log`), 10, ageDays)
+  }
+  await symlink('/nonexistent', join(dir, 'images', 'base-x.qcow2'))
+  return dir
+}
+
+describe('readCache', () => {
+  test('counts everything', async () => {
+    const content = await readCache(contextIn(await filledCache(), 99))
+    expect(content).toMatchObject({
+      steps: { count: 2, bytes: 5 * 1024 ** 2, maxBytes: 99 },
+      packages: { count: 2, bytes: 2000, maxBytes: 1024 ** 3 },
+      bases: { count: 0, bytes: 0 },
+      images: { count: 2, bytes: 4000 },
+      logs: { count: 2, bytes: 20 },
+    })
+  })
+
+  test('of nothing is nothing', async () => {
+    const content = await readCache(contextIn(join(await cacheFolder(), 'new')))
+    expect(content.states).toEqual([])
+    expect(content.steps.count).toBe(0)
+  })
+})
+
+describe('pruneCache', () => {
+  const rest = { images: false, logs: false, dryRun: false }
+  const kinds = async (dir: string, options: Parameters<typeof pruneCache>[1]) =>
+    (await pruneCache(contextIn(dir), options)).map(
+      ({ kind, name }) => `${kind} ${name.replace(/^[0-9a-f]{12} /, '').replace(/^([ab])\1{63}/, '$1')}`,
+    )
+
+  test('below the bounds removes nothing', async () => {
+    expect(await kinds(await filledCache(), rest)).toEqual([])
+  })
+
+  test('removes by age, images and logs only where asked to', async () => {
+    const dir = await filledCache()
+    const olderThanMs = 20 * day
+    expect(await kinds(dir, { ...rest, olderThanMs, dryRun: true })).toEqual(['package a'])
+    const all = ['package a', 'image a.qcow2', 'log bake-a.log']
+    expect(await kinds(dir, { ...rest, olderThanMs, images: true, logs: true, dryRun: true })).toEqual(all)
+    expect(await kinds(dir, { ...rest, olderThanMs, images: true, logs: true })).toEqual(all)
+    expect((await readdir(join(dir, 'images'))).toSorted()).toEqual(
+      ['base-x.qcow2', `${'b'.repeat(64)}.qcow2`].toSorted(),
+    )
+    expect(await readdir(join(dir, 'logs'))).toEqual(['bake-b.log'])
+  })
+
+  test('takes 30 days as old where nothing is said', async () => {
+    expect(await kinds(await filledCache(), { ...rest, logs: true })).toEqual(['log bake-a.log'])
+  })
+
+  test('leaves what a process has open', async () => {
+    const dir = await filledCache()
+    const handle = await open(join(dir, 'images', `${'a'.repeat(64)}.qcow2`))
+    expect(await kinds(dir, { ...rest, images: true })).toEqual([])
+    await handle.close()
+    expect(await kinds(dir, { ...rest, images: true })).toEqual(['image a.qcow2'])
+  })
+
+  test('to nothing removes all states, what builds on others first, and all packages', async () => {
+    const dir = await filledCache()
+    const removed = await kinds(dir, { ...rest, maxBytes: 0, olderThanMs: 0 })
+    expect(removed).toEqual(['step (nginx)', 'step (booted base)', 'package a', 'package b'])
+    expect(await readdir(join(dir, 'packages'))).toEqual([])
+  })
+})
+
+describe('the listing', () => {
+  const now = new Date('2026-11-20T12:00:00Z')
+  const entry = {
+    ...{ v: 1, id: 'aaaaaaaaaaaa', key: 'k', parent: null, engine: 'vm', base: 'd', stepName: null, stepDigest: null },
+    ...{ seconds: 41.6, sizeBytes: 300 * 1024 ** 2, createdAt: '2026-11-17T12:00:00Z', bootId: 'x', durable: true },
+    ...{ payload: [], note: null },
+  } as const
+  const state = { entry, usedAt: '2026-11-20T11:48:00Z', uses: 2, children: 1, inUse: true, trusted: true }
+  const content: CacheContent = {
+    cacheDir: '/cache',
+    states: [
+      state,
+      {
+        ...{ ...state, children: 0, inUse: false, usedAt: '2026-11-20T11:59:20Z' },
+        entry: {
+          ...entry,
+          id: 'bbbbbbbbbbbb',
+          parent: 'aaaaaaaaaaaa',
+          stepName: 'nginx',
+          base: '0123456789abcdef',
+          seconds: 3,
+        },
+      },
+    ],
+    baseNames: { d: 'debian-12' },
+    steps: { count: 2, bytes: 600 * 1024 ** 2, maxBytes: 20 * 1024 ** 3 },
+    packages: { count: 3, bytes: 1024, maxBytes: 4 * 1024 ** 3 },
+    bases: { count: 1, bytes: 1024 },
+    images: { count: 0, bytes: 0 },
+    logs: { count: 0, bytes: 0 },
+  }
+
+  test('shows states below what they build on', () => {
+    expect(renderCache(content, now, { colour: false })).toBe(`\
+state         base          engine  step         age    used     size   saves  used by
+aaaaaaaaaaaa  debian-12     vm      booted base  3 d  12 min  300 MiB  41.6 s  a running bake, 1 state
+bbbbbbbbbbbb  0123456789ab  vm        nginx      3 d    40 s  300 MiB  3.00 s  -
+
+what                  how many     size     bound
+kept states of bakes         2  600 MiB  20.0 GiB
+packages                     3  1.0 KiB   4.0 GiB
+bases                        1  1.0 KiB
+images                       0      0 B
+logs                         0      0 B
+in /cache`)
+  })
+
+  test('sums packages up', () => {
+    const removed = [
+      { kind: 'step', name: 'x (nginx)', bytes: 1024 },
+      { kind: 'package', name: 'y', bytes: 512 },
+      { kind: 'package', name: 'z', bytes: 512 },
+    ] as const
+    expect(renderRemoved(removed, true, { colour: false })).toBe(`\
+what        which         size
+kept state  x (nginx)  1.0 KiB
+packages    2 files    1.0 KiB
+
+would free 2.0 KiB`)
+    expect(renderRemoved([], false)).toBe('nothing to remove')
+  })
+
+  test.each([
+    [-5, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1 min'],
+    [3_600_000, '1 h'],
+    [47 * 3_600_000, '47 h'],
+    [48 * 3_600_000, '2 d'],
+  ])('%d ms ago is %s', (ms, text) => {
+    expect(formatAge(ms)).toBe(text)
+  })
+})
+
+describe('the command', () => {
+  const run = async (dir: string, ...words: readonly string[]) => {
+    const printed: string[] = []
+    const context: CommandContext = {
+      ...contextIn(dir),
+      json: words.includes('--json'),
+      print: (text) => printed.push(text),
+      printJson: (value) => printed.push(JSON.stringify(value)),
+    }
+    const command = build({ open: () => Promise.resolve(context) })
+    for (const each of command.commands)
+      each
+        .option('--json')
+        .exitOverride()
+        .configureOutput({ writeErr: () => {} })
+    await command.exitOverride().parseAsync(words, { from: 'user' })
+    return printed.join('\n')
+  }
+
+  test('lists, prunes and clears', async () => {
+    const dir = await filledCache()
+    expect(await run(dir, 'list')).toMatch(/container +booted base[^]*container +nginx[^]*kept states of bakes +2/)
+    expect(JSON.parse(await run(dir, 'list', '--json'))).toMatchObject({ steps: { count: 2 }, cacheDir: dir })
+    expect(await run(dir, 'prune')).toBe('nothing to remove')
+    expect(JSON.parse(await run(dir, 'prune', '--max-bytes', '4MiB', '--dry-run', '--json'))).toMatchObject({
+      ...{ dryRun: true, freedBytes: 1024 ** 2, removed: [{ kind: 'step' }] },
+    })
+    expect(await run(dir, 'prune', '--older-than', '20d')).toMatch(/packages +1 file\b/)
+    expect(await run(dir, 'clear')).toMatch(/booted base[^]*freed 5\.0 MiB/)
+    expect(JSON.parse(await run(dir, 'list', '--json'))).toMatchObject({
+      states: [],
+      packages: { count: 0 },
+      images: { count: 2 },
+    })
+  })
+
+  test.each([
+    [['prune', '--max-bytes', 'much'], "'much' is no size for --max-bytes"],
+    [['prune', '--older-than', 'long'], "'long' is no duration for --older-than"],
+  ])('%j: %s', async (words, message) => {
+    await expect(run('/nonexistent', ...words)).rejects.toMatchObject({ message, exitCode: 2 })
+  })
+})
+
+test.each([
+  ['5GiB', 5 * 1024 ** 3],
+  ['1.5G', 1.5 * 1024 ** 3],
+  ['200 MiB', 200 * 1024 ** 2],
+  ['12', 12],
+  [12, 12],
+  ['12B', 12],
+  ['5GB', undefined],
+  ['-1', undefined],
+  ['', undefined],
+  ['9999999T', undefined],
+])('parseSize(%j) is %s', (text, bytes) => {
+  expect(parseSize(text)).toBe(bytes)
+})
