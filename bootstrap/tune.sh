@@ -1,5 +1,348 @@
 #!/bin/sh
-# tune: boot tunings, run before the seal.
+# tune: makes the image being baked boot faster. Runs in the guest as root, after the last step and before the seal.
+#
 # Usage: tune.sh NAME...
+# Out:   a line for each: `NAME: done` or `NAME: left: WHY`; what does not fit this system is left as it is
+# Exit:  0, or 1 where a change failed half-way
+#
+# Works in a virtual machine, a container and a chroot: it changes files only, and needs no running kernel of its own. Each
+# tuning can be applied twice. src/tune/tunings.ts says what each does, what it brings and why it is safe. A package that
+# owns what is changed here may be updated later: drop-ins stay valid, and every script falls back to the plain way.
+# shellcheck disable=SC2317,SC2086  # functions are called by name; what is unquoted holds no spaces
 set -u
-true
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+UNITS=/etc/systemd/system
+LIB=/usr/local/lib/parbake
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+leave() {
+  WHY=$*
+  return 3
+}
+
+# Where a unit that packages brought lies.
+unit_file() { # UNIT, result in UNIT_FILE
+  for UNIT_FILE in /usr/lib/systemd/system/$1 /lib/systemd/system/$1; do
+    [ ! -f "$UNIT_FILE" ] || return 0
+  done
+  return 1
+}
+
+drop_in() { # UNIT NAME, text on standard input
+  mkdir -p "$UNITS/$1.d" && cat >"$UNITS/$1.d/$2.conf"
+}
+
+enable_unit() { # UNIT TARGET
+  mkdir -p "$UNITS/$2.wants" && ln -sf "../$1" "$UNITS/$2.wants/$1"
+}
+
+# ------------------------------------------------------------------------------------------------------ at level `same`
+
+# cloud-init before 24.3 starts Python anew for each of its four stages. Here a server loads it once, while systemd still
+# mounts and probes, and forks a process for each stage, which gets the standard streams, the environment and the cgroup
+# of the stage's unit.
+tune_cloud_init_fork() {
+  [ -x /usr/bin/cloud-init ] && have python3 || leave 'there is no cloud-init' || return
+  [ -d /etc/systemd/system ] || leave 'there is no systemd' || return
+  for cf_unit in cloud-init-local cloud-init cloud-config cloud-final; do
+    unit_file $cf_unit.service && [ "$(grep -c '^ExecStart=/usr/bin/cloud-init [a-z]' "$UNIT_FILE")" = 1 ] ||
+      leave "$cf_unit.service is not what cloud-init before 24.3 brings" || return
+  done
+  mkdir -p $LIB || return
+  fork_server >$LIB/cloud-init-server && fork_client >$LIB/cloud-init-stage || return
+  fork_preload >$LIB/cloud-init-preload || leave 'cloud-init cannot be loaded' || return
+  cat >$UNITS/parbake-cloud-init.service <<END || return
+[Unit]
+Description=parbake: load cloud-init once for all of its stages
+DefaultDependencies=no
+Before=cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=notify
+RuntimeDirectory=parbake-stages
+RuntimeDirectoryMode=0700
+ExecStart=/usr/bin/python3 $LIB/cloud-init-server
+# Whoever still waits for an answer gets an end of file.
+ExecStopPost=/bin/sh -c 'exec 3<>/run/parbake-stages/reply'
+END
+  enable_unit parbake-cloud-init.service cloud-init.target || return
+  for cf_unit in cloud-init-local cloud-init cloud-config cloud-final; do
+    unit_file $cf_unit.service
+    cf_arguments=$(sed -n 's|^ExecStart=/usr/bin/cloud-init ||p' "$UNIT_FILE")
+    drop_in $cf_unit.service 50-parbake-fork <<END || return
+[Service]
+ExecStart=
+ExecStart=/bin/sh $LIB/cloud-init-stage $cf_arguments
+SyslogIdentifier=cloud-init
+END
+  done
+}
+
+fork_client() {
+  cat <<'END'
+# Usage: cloud-init-stage ARGUMENTS of cloud-init
+# Lets the server fork a process for this stage and waits for it. Without a server: cloud-init as ever.
+d=/run/parbake-stages taken='' code=''
+if [ -p $d/request ] && printf '%s\n' "$$ $*" 1<>$d/request; then
+  { read -r taken && read -r code; } <$d/reply
+fi
+[ -n "$taken" ] || exec /usr/bin/cloud-init "$@"
+exit "${code:-1}"
+END
+}
+
+fork_server() {
+  cat <<'END'
+# Loads cloud-init, then forks a process for every stage that is asked for: see tune.sh of parbake.
+import os, sys
+
+FOLDER = os.environ.get("RUNTIME_DIRECTORY", "/run/parbake-stages")
+sys.path.pop(0)
+
+def open_fifo(name):
+    path = os.path.join(FOLDER, name)
+    os.mkfifo(path, 0o600)
+    # For reading and writing, so that neither open nor read waits for the other side to be there.
+    return os.open(path, os.O_RDWR)
+
+REQUEST, REPLY = open_fifo("request"), open_fifo("reply")
+
+import gc, select, signal, socket
+
+def notify(text):
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(text, "\0" + address[1:] if address[0] == "@" else address)
+
+def preloads():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "cloud-init-preload")) as names:
+        return [name.strip() for name in names]
+
+def load_next(names):
+    try:
+        __import__(names.pop(0))
+    except Exception:
+        pass
+
+def take_over(pid):
+    """Makes this process one of the unit's: its cgroup, its streams, its environment."""
+    import ctypes
+    os.setsid()
+    with open("/proc/%d/cgroup" % pid) as lines:
+        groups = [line.strip().split(":", 2) for line in lines]
+    for number, name, group in groups:
+        for root in {"0": ("", "/unified"), "name=systemd": ("/systemd",)}.get(name or number, ()):
+            try:
+                with open("/sys/fs/cgroup" + root + group + "/cgroup.procs", "w") as file:
+                    file.write(str(os.getpid()))
+            except OSError:
+                pass
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = os.pidfd_open(pid)
+    for number in (1, 2):
+        # pidfd_getfd(2)
+        copy = libc.syscall(438, handle, number, 0)
+        if copy >= 0:
+            os.dup2(copy, number)
+            os.close(copy)
+    os.close(handle)
+    with open("/proc/%d/environ" % pid, "rb") as file:
+        pairs = [pair.split(b"=", 1) for pair in file.read().split(b"\0") if b"=" in pair]
+    os.environb.clear()
+    os.environb.update(dict(pairs))
+
+def run_stage(pid, arguments):
+    """The exit code of cloud-init with these arguments, as its own start script gives it."""
+    os.close(REQUEST)
+    os.close(REPLY)
+    take_over(pid)
+    gc.enable()
+    sys.argv = ["/usr/bin/cloud-init", *arguments]
+    from cloudinit.cmd.main import main
+    return main()
+
+def forked(pid, arguments):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        sys.exit(run_stage(pid, arguments))
+    except SystemExit as end:
+        code = end.code
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    try:
+        import atexit
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit((code or 0) & 255)
+
+def serve(names):
+    # Nothing of what is loaded is ever garbage, and what is not looked at need not be copied after the fork.
+    gc.disable()
+    while True:
+        while names and not select.select([REQUEST], [], [], 0)[0]:
+            load_next(names)
+        pid, *arguments = os.read(REQUEST, 4096).decode().split()
+        gc.freeze()
+        child = forked(int(pid), arguments)
+        os.write(REPLY, b"taken\n")
+        # The stage has a CPU of its own, perhaps: this one goes on.
+        while names and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            load_next(names)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.write(REPLY, b"%d\n" % (code if code >= 0 else 128 - code))
+        if arguments[-1] == "--mode=final":
+            return
+
+notify(b"READY=1")
+serve(preloads())
+END
+}
+
+# What the stages load, in the order in which they do: taken from the configuration, for modules come and go.
+fork_preload() {
+  python3 - <<'END'
+import importlib.util, sys
+from cloudinit import util
+cfg = util.read_conf_with_confd("/etc/cloud/cloud.cfg")
+distro = (cfg.get("system_info") or {}).get("distro", "debian")
+names = ["ctypes", "cloudinit.cmd.main", "cloudinit.distros.%s" % distro]
+for source in (cfg.get("datasource_list") or [])[:1]:
+    names.append("cloudinit.sources.DataSource%s" % source)
+names.append("cloudinit.sources.DataSourceNone")
+for stage in ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules"):
+    for entry in cfg.get(stage) or []:
+        name = entry if isinstance(entry, str) else entry[0]
+        names.append("cloudinit.config.cc_%s" % name.replace("-", "_"))
+found = [name for name in names if importlib.util.find_spec(name)]
+if "cloudinit.cmd.main" not in found:
+    sys.exit(1)
+print("\n".join(found))
+END
+}
+
+# An RSA key takes cloud-init's ssh module seconds. Here it is made in memory from the start of the boot, on a CPU that has
+# time; when the module asks for exactly this key, it gets it. What else it asks for is made as ever.
+tune_ssh_rsa_ahead() {
+  [ -x /usr/bin/cloud-init ] && [ -x /usr/bin/ssh-keygen ] || leave 'there is no cloud-init with OpenSSH' || return
+  unit_file cloud-init.service || leave 'cloud-init has no unit for its network stage' || return
+  case $(key_types) in *' rsa '*) ;; *) leave 'no RSA key is generated' || return ;; esac
+  mkdir -p $LIB/bin || return
+  cat >$LIB/ssh-rsa-ahead <<'END' || return
+# Makes an RSA host key in memory; the name without .new says that it is whole.
+umask 077
+cd /run/parbake-ssh || exit
+ssh-keygen -q -t rsa -N '' -C root@localhost -f rsa.new && mv rsa.new.pub rsa.pub && mv rsa.new rsa
+rm -f making
+END
+  cat >$LIB/bin/ssh-keygen <<'END' || return
+#!/bin/sh
+# Stands before ssh-keygen in the PATH of cloud-init's network stage only.
+d=/run/parbake-ssh to=/etc/ssh/ssh_host_rsa_key
+if [ $# = 6 ] && [ "$*" = "-t rsa -N  -f $to" ]; then
+  while [ -e $d/making ] && [ ! -e $d/rsa ]; do sleep 0.1; done
+  if [ -e $d/rsa ] && [ ! -e $to ] && /usr/bin/ssh-keygen -q -c -P '' -C "root@$(hostname)" -f $d/rsa >/dev/null &&
+    cp $d/rsa.pub $to.pub && chmod 644 $to.pub && cp $d/rsa $to && chmod 600 $to; then
+    echo 'Generating public/private rsa key pair.'
+    echo "Your identification has been saved in $to"
+    echo "Your public key has been saved in $to.pub"
+    echo 'The key fingerprint is:'
+    /usr/bin/ssh-keygen -lvf $to.pub
+    rm -rf $d
+    exit 0
+  fi
+fi
+exec /usr/bin/ssh-keygen "$@"
+END
+  chmod 755 $LIB/bin/ssh-keygen || return
+  cat >$UNITS/parbake-ssh-rsa.service <<END || return
+[Unit]
+Description=parbake: begin to make an RSA host key for cloud-init
+DefaultDependencies=no
+Before=cloud-init.service shutdown.target
+Conflicts=shutdown.target
+ConditionPathExists=!/etc/ssh/ssh_host_rsa_key
+
+[Service]
+Type=exec
+Nice=10
+ExecStartPre=/bin/mkdir -m 700 /run/parbake-ssh
+ExecStartPre=/bin/touch /run/parbake-ssh/making
+ExecStart=/bin/sh $LIB/ssh-rsa-ahead
+ExecStopPost=/bin/rm -f /run/parbake-ssh/making
+END
+  enable_unit parbake-ssh-rsa.service cloud-init.target || return
+  drop_in cloud-init.service 50-parbake-ssh <<END
+[Service]
+Environment=PATH=$LIB/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ExecStartPost=-/bin/rm -rf /run/parbake-ssh
+END
+}
+
+# The types of host keys that cloud-init makes, with spaces around.
+key_types() {
+  python3 -c '
+from cloudinit import util
+from cloudinit.config import cc_ssh
+cfg = util.read_conf_with_confd("/etc/cloud/cloud.cfg")
+print("", *util.get_cfg_option_list(cfg, "ssh_genkeytypes", cc_ssh.GENERATE_KEY_NAMES), "")
+'
+}
+
+# While the system starts, what it is started for comes first. No limits: shares count only where CPUs are short.
+tune_cpu_share() {
+  [ -e $UNITS/parbake-boot.service ] || leave 'the agent has no unit' || return
+  drop_in parbake-boot.service 50-parbake-share <<END || return
+[Service]
+StartupCPUWeight=1000
+END
+  for cs_unit in cloud-config cloud-final; do
+    unit_file $cs_unit.service || continue
+    drop_in $cs_unit.service 50-parbake-share <<END || return
+[Service]
+StartupCPUWeight=20
+END
+  done
+}
+
+# ------------------------------------------------------------------------------------------------------------------ main
+
+main() {
+  m_failed=0
+  for m_name; do
+    m_function=tune_$(printf '%s' "${m_name%%:*}" | tr - _)
+    case $(command -v "$m_function") in
+    "$m_function") ;;
+    *)
+      echo "$m_name: no such tuning" >&2
+      return 1
+      ;;
+    esac
+    WHY=
+    case $m_name in *:*) "$m_function" "${m_name#*:}" ;; *) "$m_function" ;; esac
+    case $? in
+    0) echo "$m_name: done" ;;
+    3) echo "$m_name: left: $WHY" ;;
+    *)
+      echo "$m_name: failed" >&2
+      m_failed=1
+      ;;
+    esac
+  done
+  return $m_failed
+}
+
+main "$@"
+exit $?

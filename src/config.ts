@@ -26,6 +26,7 @@ export interface Config {
   readonly baseMaxAgeDays: number
   readonly vm: VmDefaults
   readonly plan: PlanDefaults
+  readonly tune: TuneDefaults
   readonly bake: BakeDefaults
 }
 
@@ -68,4 +69,13 @@ export interface PlanDefaults {
   readonly minSavingSeconds: number
   /** … and this share (0 to 1) of launch-to-ready. */
   readonly minShare: number
+}
+
+/** Which boot tunings a bake applies; `parbake plan` shows them. */
+export interface TuneDefaults {
+  /** `default`: those that change nothing but speed. `deeper`: all. */
+  readonly level: 'none' | 'default' | 'deeper'
+  /** Only these of them; undefined for all. */
+  readonly only: readonly string[] | undefined
+  readonly except: readonly string[]
 }

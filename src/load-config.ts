@@ -67,7 +67,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
         ? resolve(env['PARBAKE_CACHE'])
         : join(xdg(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'parbake')
       : path(values.cache)
-  const { hosts = {}, vm = {}, plan = {}, bake = {}, cacheLimits = {} } = values
+  const { hosts = {}, vm = {}, plan = {}, bake = {}, tune = {}, cacheLimits = {} } = values
   const base = typeof values.base === 'string' ? { name: values.base } : { ...values.base }
   return {
     file,
@@ -90,6 +90,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     baseMaxAgeDays: base.maxAgeDays ?? 30,
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
     plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.01 },
+    tune: { level: tune.level ?? 'default', only: tune.only, except: tune.except ?? [] },
     bake: { engine: bake.engine ?? 'auto', maxGrowthBytes: bake.maxGrowth },
   }
 }
@@ -191,6 +192,13 @@ function configSchema(z: typeof Zod) {
       .strictObject({
         minSaving: saving.optional(),
         minShare: z.number().min(0).max(1).optional(),
+      })
+      .optional(),
+    tune: z
+      .strictObject({
+        level: z.enum(['none', 'default', 'deeper']).optional(),
+        only: z.array(z.string()).optional(),
+        except: z.array(z.string()).optional(),
       })
       .optional(),
     bake: z

@@ -49,6 +49,7 @@ const defaults = {
   baseMaxAgeDays: 30,
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
   plan: { minSavingSeconds: 0.5, minShare: 0.01 },
+  tune: { level: 'default', only: undefined, except: [] },
   bake: { engine: 'auto', maxGrowthBytes: undefined },
 }
 
@@ -113,6 +114,7 @@ hosts:
   secretKeyEnv: B
 vm: {memory: 1.5GiB, cpus: 4, accelerator: tcg}
 plan: {minSaving: 2s, minShare: 0.1}
+tune: {level: deeper, except: [ssh-rsa-ahead]}
 bake: {engine: vm, maxGrowth: 200MiB}
 `
     expect(await withFile(text)).toEqual({
@@ -136,6 +138,7 @@ bake: {engine: vm, maxGrowth: 200MiB}
       },
       vm: { memoryMiB: 1536, cpus: 4, accelerator: 'tcg' },
       plan: { minSavingSeconds: 2, minShare: 0.1 },
+      tune: { level: 'deeper', only: undefined, except: ['ssh-rsa-ahead'] },
       bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2 },
     })
   })

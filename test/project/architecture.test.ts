@@ -17,6 +17,7 @@ const layers: readonly (readonly string[])[] = [
     'cloud-config/',
     'bundle/',
     'plan/',
+    'tune/',
     'profile/model.ts',
     'profile/report.ts',
     'image/manifest.ts',

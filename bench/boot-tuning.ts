@@ -1,0 +1,287 @@
+/**
+ * What boot tuning brings: launches disks alternately and compares launch-to-ready. Reference is the bare base with nothing
+ * to do; then the baked image of the sample recipe as it is, and the same image tuned. Targets: tuned at level `same` at
+ * most 0.65 times the bare base, at `deeper` at most 0.4 times.
+ *
+ *   npm run build && node dist/cli.js demo && npx tsx bench/boot-tuning.ts [--rounds 3] [--level same|deeper|both] [--check]
+ *
+ * As root: the tuned copies are made with a loop device and chroot. `--only a,b` and `--except a,b` choose single tunings,
+ * `--image FILE` takes an image from elsewhere, `--disk NAME=FILE` (repeatable) compares disks that are there already,
+ * `--no-bare` leaves the bare base out. `--check` looks into every launched machine before it is thrown away.
+ *
+ * On a machine that others use too, the CPU column says more than the wall column: it is what QEMU itself consumed.
+ */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { findBase } from '../src/base/cache.ts'
+import { cloudConfig } from '../src/cloud-config/index.ts'
+import type { Context } from '../src/context.ts'
+import { fetchImage, findImage } from '../src/image/images.ts'
+import { convertToQcow2, createOverlay } from '../src/image/qemu-img.ts'
+import { loadTrustedKeys } from '../src/keys/index.ts'
+import { launch } from '../src/launch/launch.ts'
+import { loadConfig } from '../src/load-config.ts'
+import { loadRecipe } from '../src/recipe/load.ts'
+import type { Event } from '../src/report/events.ts'
+import { openStore } from '../src/store/open.ts'
+import { run } from '../src/system/run.ts'
+import { tempDir } from '../src/system/temp.ts'
+import { chooseTunings } from '../src/tune/choose.ts'
+import { readGuestFacts } from '../src/tune/facts.ts'
+import { Cleanup } from '../src/util/cleanup.ts'
+import { probeAccelerator } from '../src/vm/accelerator.ts'
+import { writeSeedIso } from '../src/vm/seed.ts'
+import { startVm } from '../src/vm/vm.ts'
+import { countArgument, figureRows } from './figures.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: 'string' },
+    level: { type: 'string', default: 'both' },
+    only: { type: 'string' },
+    except: { type: 'string' },
+    image: { type: 'string' },
+    disk: { type: 'string', multiple: true },
+    'no-bare': { type: 'boolean' },
+    check: { type: 'boolean' },
+    keep: { type: 'string' },
+  },
+})
+const rounds = countArgument(flags.rounds, 3)
+const controller = new AbortController()
+process.once('SIGINT', () => controller.abort())
+
+/** CPU seconds that the QEMU of this process has used, when a console line says that the guest is ready. */
+let readyCpu = 0
+let checks: string[] = []
+const context: Context = {
+  config: await loadConfig(process.cwd()),
+  reporter: { emit: watch, close: () => {} },
+  signal: controller.signal,
+}
+
+function watch(event: Event): void {
+  if (event.type !== 'console') return
+  if (/parbake: (ready|failed) recipe=/.test(event.line)) readyCpu = qemuCpuSeconds()
+  const found = /parbake-check: (.*)$/.exec(event.line)?.[1]
+  if (found !== undefined) checks.push(found)
+}
+
+/** utime and stime (fields 14 and 15 of proc(5) stat, in hundredths of a second) of the children that are QEMU. */
+function qemuCpuSeconds(): number {
+  const children = readFileSync('/proc/thread-self/children', 'utf8').trim().split(' ')
+  return children
+    .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+    .filter((stat) => stat.includes('(qemu-system'))
+    .map((stat) => stat.slice(stat.lastIndexOf(')') + 2).split(' '))
+    .reduce((sum, fields) => sum + (Number(fields[11]) + Number(fields[12])) / 100, 0)
+}
+
+interface Measured {
+  readonly wall: number
+  readonly cpu: number
+}
+
+/** Seconds from power-on until a runcmd that only says so has run. */
+async function launchBare(path: string): Promise<Measured> {
+  await using work = await tempDir('bench')
+  const [disk, seed] = [join(work.path, 'disk.qcow2'), join(work.path, 'seed.iso')]
+  const userData = cloudConfig().runCommand('echo bench-ready >/dev/console').render()
+  await createOverlay(disk, path)
+  await writeSeedIso(seed, { userData, metaData: `instance-id: ${randomUUID()}\nlocal-hostname: bench\n` }, context)
+  let cpu = 0
+  await using vm = await startVm({
+    disk,
+    seed,
+    memoryMiB: context.config.vm.memoryMiB,
+    cpus: context.config.vm.cpus,
+    accelerator: await probeAccelerator(context.config.vm.accelerator),
+    consoleLog: join(work.path, 'console.log'),
+    signal: context.signal,
+    timeoutSeconds: 300,
+    onLine: (line) => {
+      if (/bench-ready/.test(line)) cpu = qemuCpuSeconds()
+    },
+  })
+  const ready = await vm.waitForLine(/bench-ready/, 300)
+  return { wall: (ready.atMs - vm.startedAtMs) / 1000, cpu }
+}
+
+async function launchImage(path: string, withChecks: boolean): Promise<Measured> {
+  readyCpu = 0
+  await using launched = await launch(context, {
+    recipe,
+    disk: { path, imageId: 'bench', base: base.name },
+    purpose: 'verify',
+  })
+  if (withChecks) await launched.vm.waitForLine(/parbake-check: end/, 300)
+  return { wall: launched.launchSeconds, cpu: readyCpu }
+}
+
+/**
+ * Runs in the guest when it is ready and all is quiet, and says what state it is in. Both disks of a comparison get it, so
+ * it costs both the same.
+ */
+const checkUnit = `[Unit]
+Description=parbake bench: look at the ready machine
+[Service]
+StandardOutput=tty
+TTYPath=/dev/ttyS0
+ExecStart=/bin/sh /usr/local/lib/parbake-check
+`
+const checkPath = `[Path]
+PathExists=/run/cloud-init/result.json
+[Install]
+WantedBy=multi-user.target
+`
+const checkScript = String.raw`
+say() { sed 's/^/parbake-check: /'; }
+# Both have to be over: cloud-init's last stage and the first converge.
+while [ ! -e /run/parbake/converged ]; do sleep 1; done
+while [ "$(systemctl is-system-running)" = starting ]; do sleep 1; done
+{
+  echo "cloud-init: $(cloud-init status 2>&1 | tr '\n' ' ')"
+  echo "errors: $(grep -o '"errors": \[[^]]*\]' /run/cloud-init/result.json)"
+  echo "system: $(systemctl is-system-running)"
+  systemctl --failed --plain --no-legend | sed 's/^/failed: /'
+  for key in /etc/ssh/ssh_host_*_key; do echo "key: $key $(stat -c %a%U%G "$key" "$key.pub" | tr '\n' ' ') $(ssh-keygen -lf "$key" | sed 's/SHA256:[^ ]*/-/')"; done
+  for key in /etc/ssh/ssh_host_*_key; do ssh-keygen -yf "$key" | cut -d' ' -f1,2 | cmp -s - - <<X || true
+X
+  done
+  getent passwd | cut -d: -f1,3 | sort | tr '\n' ' ' | sed 's/^/users: /'; echo
+  ss -Hltn | awk '{print $4}' | sort -u | tr '\n' ' ' | sed 's/^/listening: /'; echo
+  ls /var/lib/cloud/instance/sem | sort | tr '\n' ' ' | sed 's/^/semaphores: /'; echo
+  systemctl list-units --state=active --type=service,socket,timer,mount --plain --no-legend | awk '{print $1}' | sort | tr '\n' ' ' | sed 's/^/active: /'; echo
+  hostname | sed 's/[0-9a-f]\{8\}/-/;s/^/hostname: /'
+  cut -c-4096 /etc/hosts | grep -c . | sed 's/^/hosts lines: /'
+  df -h / | awk 'NR==2{print "root: " $2}'
+  printf 'ssh banner: '; timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; head -n1 <&3'; echo
+  if [ -e /etc/parbake-bench-times ]; then
+    systemd-analyze time
+    systemd-analyze critical-chain --no-pager parbake-boot.service
+    systemd-analyze blame --no-pager | head -n 40
+    cloud-init analyze blame | head -n 40
+    systemd-analyze dump --no-pager 2>/dev/null | awk '/^->/{u=$3} /Active Enter Timestamp:/{print u, $0}' | head -0
+    for unit in $(systemctl list-units --all --plain --no-legend --type=service,target | awk '{print $1}'); do
+      systemctl show -p Id,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic "$unit" | cut -d= -f2 | tr '\n' ' '
+      echo
+    done | awk '$2 > 0 || $3 > 0 {printf "times: %8.2f %8.2f %s\n", ($2 ? $2 : $3) / 1e6, $3 / 1e6, $1}' | sort -k2n
+  fi
+} 2>&1 | say
+echo 'parbake-check: end'
+`
+
+/** A copy of an image with tunings applied, as a compressed qcow2. */
+async function tunedCopy(image: string, names: readonly string[], folder: string, name: string): Promise<string> {
+  const raw = join(folder, `${name}.raw`)
+  const target = join(folder, `${name}.qcow2`)
+  await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', image, raw])
+  await withMounted(raw, join(folder, `${name}.mnt`), async (root) => {
+    if (names.length > 0) {
+      await copyFile(fileURLToPath(new URL('../bootstrap/tune.sh', import.meta.url)), join(root, 'run', 'tune.sh'))
+      const { stdout, stderr } = await run('chroot', [root, 'sh', '/run/tune.sh', ...names])
+      process.stderr.write(`${name}: ${names.join(' ')}\n${stdout}${stderr}`)
+      await run('rm', ['-f', join(root, 'run', 'tune.sh')])
+    }
+    if (flags.check !== true) return
+    const units = join(root, 'etc', 'systemd', 'system')
+    await writeFile(join(units, 'parbake-check.service'), checkUnit)
+    await writeFile(join(units, 'parbake-check.path'), checkPath)
+    await mkdir(join(units, 'multi-user.target.wants'), { recursive: true })
+    await run('ln', ['-sf', '../parbake-check.path', join(units, 'multi-user.target.wants', 'parbake-check.path')])
+    await writeFile(join(root, 'usr', 'local', 'lib', 'parbake-check'), checkScript)
+    if (process.env['TIMES'] !== undefined) await writeFile(join(root, 'etc', 'parbake-bench-times'), '')
+  })
+  await convertToQcow2({ source: raw, sourceFormat: 'raw', target, compress: 'zstd', unordered: true })
+  await run('rm', ['-f', raw])
+  return target
+}
+
+/** Mounts the first partition with what a chroot needs, and unmounts all of it whatever happens. */
+async function withMounted<T>(raw: string, folder: string, work: (root: string) => Promise<T>): Promise<T> {
+  await using stack = new Cleanup()
+  const table = await run('sfdisk', ['--json', raw])
+  const { partitiontable } = JSON.parse(table.stdout) as {
+    partitiontable: { sectorsize?: number; partitions: { start: number; type: string }[] }
+  }
+  const start = partitiontable.partitions[0]?.start ?? 0
+  await mkdir(folder, { recursive: true })
+  await run('mount', ['-o', `loop,offset=${start * (partitiontable.sectorsize ?? 512)}`, raw, folder])
+  stack.defer(async () => void (await run('umount', ['-R', folder])))
+  for (const part of ['dev', 'proc', 'sys']) {
+    await run('mount', ['--bind', `/${part}`, join(folder, part)])
+    await run('mount', ['--make-private', join(folder, part)])
+  }
+  return await work(folder)
+}
+
+async function findDemoImage(): Promise<string> {
+  const store = await openStore(context.config.store)
+  try {
+    const place = {
+      store,
+      recipe: recipe.name,
+      channel: context.config.channel,
+      trustedKeys: loadTrustedKeys(context.config),
+    }
+    return await fetchImage(context, place, await findImage(place, 'latest', context.signal))
+  } finally {
+    store.close()
+  }
+}
+
+async function makeDisks(folder: string): Promise<ReadonlyMap<string, string>> {
+  if (flags.disk !== undefined) {
+    return new Map(flags.disk.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]))
+  }
+  const image = flags.image ?? (await findDemoImage())
+  const disks = new Map([['baked image', await tunedCopy(image, [], folder, 'as-baked')]])
+  for (const level of flags.level === 'both' ? (['same', 'deeper'] as const) : [flags.level as 'same' | 'deeper']) {
+    const facts = await readImageFacts(image, folder)
+    const { chosen } = chooseTunings({
+      allow: level,
+      facts,
+      ...(flags.only === undefined ? {} : { include: flags.only.split(',') }),
+      ...(flags.except === undefined ? {} : { exclude: flags.except.split(',') }),
+    })
+    const names = chosen.map((tuning) => tuning.name)
+    disks.set(`tuned: ${level}`, await tunedCopy(image, names, folder, level))
+  }
+  return disks
+}
+
+async function readImageFacts(image: string, folder: string) {
+  const raw = join(folder, 'facts.raw')
+  await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', image, raw])
+  const facts = await withMounted(raw, join(folder, 'facts.mnt'), async (root) =>
+    readGuestFacts({ read: (path) => readFile(join(root, path), 'utf8').catch(() => undefined) }),
+  )
+  await run('rm', ['-f', raw])
+  return facts
+}
+
+const recipe = await loadRecipe(fileURLToPath(new URL('../recipes/web', import.meta.url)))
+const base = await findBase(context.config.base, context)
+await using work = await tempDir('bench')
+const folder = flags.keep ?? work.path
+await mkdir(folder, { recursive: true })
+const disks = await makeDisks(folder)
+const names = [...(flags['no-bare'] === true ? [] : ['bare base']), ...disks.keys()]
+const wall = new Map<string, number[]>(names.map((name) => [name, []]))
+const cpu = new Map<string, number[]>(names.map((name) => [name, []]))
+for (let round = 1; round <= rounds; round += 1) {
+  for (const name of names) {
+    const path = disks.get(name)
+    checks = []
+    const measured = path === undefined ? await launchBare(base.path) : await launchImage(path, flags.check === true)
+    wall.get(name)?.push(measured.wall)
+    cpu.get(name)?.push(measured.cpu)
+    process.stderr.write(`${name}: ${measured.wall.toFixed(2)} s, CPU ${measured.cpu.toFixed(2)} s\n`)
+    for (const line of checks) process.stderr.write(`  ${line}\n`)
+  }
+}
+process.stdout.write(`wall\n${figureRows(wall, 's')}\nCPU of QEMU\n${figureRows(cpu, 's')}\n`)
