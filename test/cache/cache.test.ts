@@ -6,6 +6,7 @@ import { formatAge, renderCache, renderRemoved } from '../../src/cache/render.ts
 import { build } from '../../src/commands/cache.ts'
 import type { CommandContext } from '../../src/commands/app.ts'
 import { openStepCache } from '../../src/step-cache/cache.ts'
+import type { StateEntry } from '../../src/step-cache/entry.ts'
 import { tempDir } from '../../src/system/temp.ts'
 import { parseSize } from '../../src/util/size.ts'
 import { contextIn, keepState } from '../step-cache/support.ts'
@@ -110,11 +111,11 @@ describe('pruneCache', () => {
 
 describe('the listing', () => {
   const now = new Date('2026-11-20T12:00:00Z')
-  const entry = {
+  const entry: StateEntry = {
     ...{ v: 1, id: 'aaaaaaaaaaaa', key: 'k', parent: null, engine: 'vm', base: 'd', stepName: null, stepDigest: null },
     ...{ seconds: 41.6, sizeBytes: 300 * 1024 ** 2, createdAt: '2026-11-17T12:00:00Z', bootId: 'x', durable: true },
     ...{ payload: [], note: null },
-  } as const
+  }
   const state = { entry, usedAt: '2026-11-20T11:48:00Z', uses: 2, children: 1, inUse: true, trusted: true }
   const content: CacheContent = {
     cacheDir: '/cache',
