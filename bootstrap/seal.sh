@@ -29,13 +29,16 @@ failed() {
 # Removing what is not there is no error; a file that cannot be removed is.
 drop() { rm -rf -- "$@" || failed "cannot remove $*"; }
 
-# Empties folders, hidden files too, and leaves the folders: packages own them. Tried twice: what still runs may have
-# written meanwhile.
+# Empties folders, hidden files too, and leaves the folders: packages own them. What is mounted in them is not ours.
+# Tried twice: what still runs may have written meanwhile. Not every find can delete by itself.
 clear_out() { # DIR...
   for co_dir in "$@"; do
-    [ ! -d "$co_dir" ] || find "$co_dir/" -xdev -mindepth 1 -delete 2>/dev/null ||
-      find "$co_dir/" -xdev -mindepth 1 -delete || failed "cannot empty $co_dir"
+    [ ! -d "$co_dir" ] || empty_dir "$co_dir/" 2>/dev/null || empty_dir "$co_dir/" || failed "cannot empty $co_dir"
   done
+}
+
+empty_dir() {
+  find "$1" -xdev -mindepth 1 ! -type d -exec rm -f -- {} + && find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir -- {} +
 }
 
 edit() { # FILE SED_SCRIPT
@@ -99,7 +102,8 @@ seal_logs() {
   fi
   drop /var/log/parbake.log /var/lib/logrotate/status
   [ ! -d /var/log ] || {
-    find /var/log/ -type f \( -name '*.gz' -o -name '*.xz' -o -name '*.zst' -o -name '*.bz2' -o -name '*.old' -o -name '*.[0-9]' \) -delete &&
+    find /var/log/ -type f \( -name '*.gz' -o -name '*.xz' -o -name '*.zst' -o -name '*.bz2' -o -name '*.old' -o -name '*.[0-9]' \) \
+      -exec rm -f -- {} + &&
       find /var/log/ -type f -size +0 -exec truncate -s 0 {} +
   } || failed 'cannot empty /var/log'
 }
@@ -148,7 +152,7 @@ seal_services() {
   drop /var/spool/at/[a-zA-Z=][0-9a-f][0-9a-f]* /var/spool/atjobs/[a-zA-Z=][0-9a-f][0-9a-f]* \
     /var/spool/cron/atjobs/[a-zA-Z=][0-9a-f][0-9a-f]*
   clear_out /var/lib/dhcp /var/lib/dhclient /var/lib/dhcpcd /var/lib/dhcpd /var/lib/wicked /var/lib/dovecot \
-    /var/lib/ipa-client/* /etc/lvm/devices /etc/pki/consumer /etc/pki/entitlement /var/lib/samba/private /var/cache/samba \
+    /var/lib/ipa-client/sysrestore /var/lib/ipa-client/pki /etc/lvm/devices /etc/pki/consumer /etc/pki/entitlement /var/lib/samba/private /var/cache/samba \
     /var/lib/sss/db /var/lib/sss/mc /etc/salt/pki/minion /var/lib/waagent /var/lib/ubuntu-advantage/private \
     /var/lib/landscape/client /var/lib/netdata/registry /var/lib/netdata/cloud.d /var/lib/kubelet/pki /var/spool/abrt \
     /var/crash /var/lib/systemd/coredump /var/lib/systemd/pstore /var/lib/systemd/timers /var/mail/ /var/spool/mail/ /lost+found
@@ -161,7 +165,8 @@ seal_services() {
 seal_files() {
   # Not in /var/lib: what databases and containers keep there may be named anything.
   for sf_dir in /etc /root /srv /var/backups /var/cache /var/local /var/opt /var/spool /var/www; do
-    [ ! -d "$sf_dir" ] || find "$sf_dir/" -xdev -type f \( -name '*.bak' -o -name '*~' \) -delete || failed "cannot clean $sf_dir"
+    [ ! -d "$sf_dir" ] || find "$sf_dir/" -xdev -type f \( -name '*.bak' -o -name '*~' \) -exec rm -f -- {} + ||
+      failed "cannot clean $sf_dir"
   done
   clear_out /tmp /var/tmp
 }

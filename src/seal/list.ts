@@ -61,7 +61,7 @@ const fromSysprep: readonly SealEntry[] = [
     'virt-sysprep: ipa-client',
     "this machine's enrolment",
     '/etc/ipa/{ca.crt,default.conf}',
-    '/var/lib/ipa-client/*/*',
+    '/var/lib/ipa-client/{sysrestore,pki}/*',
   ),
   gone('kerberos-hostkeytab', 'virt-sysprep: kerberos-hostkeytab', "this machine's Kerberos key", '/etc/krb5.keytab'),
   {

@@ -38,8 +38,8 @@ const harmlessName =
 const secretName =
   /SECRET|TOKEN|PASS(?:W|PHRASE|$|_)|PWD|API_?KEY|ACCESS_?KEY|PRIVATE|CREDENTIAL|AUTH|COOKIE|SIGNATURE|_KEY$|^KEY$|DSN/i
 /** A setting of user-data whose value is a secret: `name: value`, `name=value`. */
-const secretLine =
-  /([\w.-]*(?:secret|token|passw|passphrase|api_?key|access_?key|private|credential)[\w.-]*)["']?\s*[:=]\s*["']?([^\s"']+)/i
+const secretSetting =
+  /([\w.-]*(?:secret|token|passw|passphrase|api[_-]?key|access[_-]?key|private|credential)[\w.-]*)["']?\s*[:=]\s*["']?([^\s"'{}[\],]+)/gi
 
 /**
  * What to look for on a disk, decided from what the bake knew: every credential; of the environment what is named like a
@@ -104,13 +104,13 @@ export function entropy(text: string): number {
 }
 
 function userDataSecrets(text: string): readonly Needle[] {
-  return text.split('\n').flatMap((line, index) => {
-    const match = secretLine.exec(line)
-    const value = match?.[2] ?? ''
-    return match === null || isTrivial(value)
-      ? []
-      : named(`${match[1] ?? ''} in line ${index + 1} of the user-data`, value)
-  })
+  return text
+    .split('\n')
+    .flatMap((line, index) =>
+      [...line.matchAll(secretSetting)].flatMap(([, name = '', value = '']) =>
+        isTrivial(value) ? [] : named(`${name} in line ${index + 1} of the user-data`, value),
+      ),
+    )
 }
 
 /** Lines that are long enough to be nobody else's. */

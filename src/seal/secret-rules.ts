@@ -140,6 +140,7 @@ export const secretRules: readonly SecretRule[] = [
       'ssh://',
       'git://',
       'sql://',
+      'postgres://',
       'redis://',
       'rediss://',
       'mongodb',
