@@ -8,7 +8,7 @@ import { UserError } from '../errors.ts'
 import type { DiskFormat } from '../image/disk-format.ts'
 import { run } from '../system/run.ts'
 import { findTool, needTool } from '../system/tools.ts'
-import { throwIfInterrupted } from './namespace.ts'
+import { throwIfInterrupted, type MountNamespace } from './namespace.ts'
 
 /** A disk as a file of its plain bytes. */
 export interface RawDisk extends AsyncDisposable {
@@ -27,6 +27,8 @@ export interface ExposeOptions {
   readonly writable: boolean
   /** An existing folder that is gone when the work is over. */
   readonly workFolder: string
+  /** Shows the file in this namespace instead of one of its own. */
+  readonly namespace?: MountNamespace
 }
 
 /**
@@ -72,7 +74,7 @@ export async function fuseObstacle(): Promise<string | undefined> {
 async function exposeByFuse(context: Context, options: ExposeOptions): Promise<RawDisk> {
   const mountPoint = join(options.workFolder, `exposed-${randomBytes(4).toString('hex')}.raw`)
   await writeFile(mountPoint, '')
-  const daemon = await startDaemon(daemonArgs(options, mountPoint))
+  const daemon = await startDaemon(daemonArgs(options, mountPoint), options.namespace)
   const path = `/proc/${daemon.child.pid ?? 0}/root${mountPoint}`
   const end = async () => {
     // It writes out what it holds, and unmounts.
@@ -129,17 +131,15 @@ interface Daemon {
   stderr(): string
 }
 
-async function startDaemon(args: readonly string[]): Promise<Daemon> {
-  const unshare = await needTool('unshare')
+async function startDaemon(args: readonly string[], namespace: MountNamespace | undefined): Promise<Daemon> {
+  const daemon = ['--pdeathsig', 'KILL', await needTool('qemu-storage-daemon'), ...args]
+  const setpriv = await needTool('setpriv')
+  const [command, ...rest] =
+    namespace === undefined
+      ? [await needTool('unshare'), '--mount', '--propagation', 'private', '--', setpriv, ...daemon]
+      : namespace.argv(setpriv, daemon)
   // Every one of these becomes the next, so that the kernel ends the last when this process ends, however it does.
-  const child = spawn(
-    unshare,
-    [
-      ...['--mount', '--propagation', 'private', '--', await needTool('setpriv'), '--pdeathsig', 'KILL'],
-      ...[await needTool('qemu-storage-daemon'), ...args],
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
-  )
+  const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => (stderr = `${stderr}${chunk.toString()}`.slice(-4096)))
   const closed = new Promise<void>((resolve) => {

@@ -7,7 +7,7 @@ import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
 import type { RawDisk } from '../../disk/expose.ts'
 import { mountSystem, sweepDisks, type MountedSystem } from '../../disk/mount.ts'
-import { openNamespace } from '../../disk/namespace.ts'
+import { openNamespace, type MountNamespace } from '../../disk/namespace.ts'
 import { needTool, probeTool, toolSpecs } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { sha256 } from '../../util/sha256.ts'
@@ -62,6 +62,8 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
   stack.use(copy)
   const lower = join(work, 'base')
   const system = stack.use(await mountSystem(context, base, lower, { writable: false, namespace }))
+  // While layers lie on it, its loop device is in use.
+  for (const name of ['root', 'merged']) stack.defer(() => detach(namespace, join(work, name)))
   refuseOtherMounts(system)
   const network = stack.use(await openNetwork(context, namespace))
   const { packageCache } = options
@@ -86,6 +88,10 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
     throw error
   }
   return session
+}
+
+async function detach(namespace: MountNamespace, folder: string): Promise<void> {
+  await namespace.run('umount', ['--lazy', folder], { allowFailure: true })
 }
 
 /** `obstacle` has looked for that, but nobody must ask it first. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../../context.ts'
 import { InterruptedError, UserError } from '../../errors.ts'
 import { squeezeShell } from '../../bundle/squeeze-shell.ts'
-import type { MountNamespace } from '../../disk/namespace.ts'
+import { throwIfInterrupted, type MountNamespace } from '../../disk/namespace.ts'
 import { needTool } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { cleanLine } from '../../vm/line-log.ts'
@@ -48,7 +48,7 @@ export interface Machine extends AsyncDisposable {
   /** Resolves when a system that powers off by itself has done so. Throws UserError where it fails to. */
   poweredOff(): Promise<void>
   /** Process 1 of the container, as this machine counts. */
-  initPid(): Promise<number>
+  readonly initPid: number
 }
 
 /** Boots the system and resolves when cloud-init has finished in it. */
@@ -76,6 +76,7 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
     await exited
   })
   if (context.signal.aborted) interrupt()
+  const initPid = await connectNetwork(options, child)
   const driver = new Driver(port)
   await driver.booted()
   const kept = stack.move()
@@ -87,7 +88,7 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
       port.sendChannelLine('off')
       await poweredOff()
     },
-    initPid: () => childOf(child.pid ?? 0),
+    initPid,
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   }
 }
@@ -121,7 +122,7 @@ async function startNspawn(
     nspawn,
     nspawnArgs({
       ...{ name, hostname: bakeHostname, root: options.root, control: options.control },
-      ...{ networkNamespace: options.network.namespacePath, readOnly: options.readOnly },
+      readOnly: options.readOnly,
     }),
   )
   // Every one becomes the next, so that the kernel ends nspawn when this process ends, and nspawn's death ends the
@@ -189,14 +190,29 @@ async function waitForPowerOff({ signal }: Context, exited: Promise<Exit>): Prom
   }
 }
 
-/** The first child of a process. */
-async function childOf(pid: number): Promise<number> {
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const text = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
-    // The name in parentheses may hold anything.
-    const parent = text.slice(text.lastIndexOf(')') + 2).split(' ')[1]
-    if (parent === String(pid)) return Number(entry)
+/** Waits for the container's own network namespace and gives it its interface; resolves with process 1. */
+async function connectNetwork({ context, network, consoleLog }: MachineOptions, child: ChildProcess): Promise<number> {
+  const own = await readlink(`/proc/${child.pid ?? 0}/ns/net`).catch(() => '')
+  const deadline = performance.now() + 60_000
+  while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
+    throwIfInterrupted(context.signal)
+    const pid = await childOf(child.pid ?? 0)
+    const its = pid === undefined ? own : await readlink(`/proc/${pid}/ns/net`).catch(() => own)
+    if (pid !== undefined && its !== own) {
+      await network.attach(pid)
+      return pid
+    }
+    await sleep(5)
   }
-  throw new UserError('the container is gone', { code: 'bake-failed' })
+  throw new UserError('systemd-nspawn did not start the container', {
+    hint: `what it said is in ${consoleLog}`,
+    code: 'bake-failed',
+  })
+}
+
+/** The first child of a process. */
+async function childOf(pid: number): Promise<number | undefined> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  const first = /^\d+/.exec(text)?.[0]
+  return first === undefined ? undefined : Number(first)
 }

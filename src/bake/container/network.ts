@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
-import { openNamespace, type MountNamespace } from '../../disk/namespace.ts'
+import { throwIfInterrupted, type MountNamespace } from '../../disk/namespace.ts'
 import { run } from '../../system/run.ts'
 import { needTool } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
@@ -22,11 +22,11 @@ import { Cleanup } from '../../util/cleanup.ts'
 
 /** The network of a container. */
 export interface ContainerNetwork extends AsyncDisposable {
-  /** Path of the network namespace to start it in. */
-  readonly namespacePath: string
   /** First three numbers of its addresses, e.g. `10.0.2`. */
   readonly net: string
-  /** Runs a command on the router. */
+  /** Gives the network namespace of a process its interface, which goes when the namespace goes. */
+  attach(pid: number): Promise<void>
+  /** The argv that runs a command on the router. */
   router(command: string, args: readonly string[]): readonly [string, ...string[]]
 }
 
@@ -67,51 +67,58 @@ export function hostAddresses(): readonly HostAddress[] {
 
 const routerScript = `
 set -e
-guest=$1 net=$2
-shift 2
+net=$1
+shift
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || :
 ip link set lo up
 ip address add "$net.4/32" dev lo
-ip link add name guest mtu 65520 type veth peer name eth0 netns "$guest"
-for name in guest tap0; do
-  echo 1 >"/proc/sys/net/ipv4/conf/$name/proxy_arp"
-  echo 0 >"/proc/sys/net/ipv4/neigh/$name/proxy_delay"
-done
-ip link set guest up
-ip route add "$net.15/32" dev guest
+echo 1 >/proc/sys/net/ipv4/conf/tap0/proxy_arp
+echo 0 >/proc/sys/net/ipv4/neigh/tap0/proxy_delay
 for address in "$@"; do ip route add prohibit "$address"; done
 echo 1 >/proc/sys/net/ipv4/ip_forward
 `
 
+const attachScript = `
+set -e
+ip link add name guest mtu 65520 type veth peer name eth0 netns "$2"
+echo 1 >/proc/sys/net/ipv4/conf/guest/proxy_arp
+echo 0 >/proc/sys/net/ipv4/neigh/guest/proxy_delay
+ip link set guest up
+ip route add "$1.15/32" dev guest
+`
+
+/** For systems that do not set up interfaces by themselves. */
 const guestScript = `
 set -e
 ip link set lo up
 ip link set eth0 mtu 65520 up
-ip address add "$1.15/24" dev eth0
-ip route add default via "$1.2"
+ip address replace "$1.15/24" dev eth0
+ip route replace default via "$1.2"
 `
 
-/** Joins a container's network namespace with the outside by way of `router`, a namespace opened with `network`. */
+/** Prepares what joins a container with the outside by way of `router`, a namespace opened with `network`. */
 export async function openNetwork(context: Context, router: MountNamespace): Promise<ContainerNetwork> {
+  throwIfInterrupted(context.signal)
   const addresses = hostAddresses()
   const net = chooseNet(addresses)
   if (net === 'none') throw new UserError(`this machine is in all of the networks ${candidates.join(', ')}`)
   const nsenter = await needTool('nsenter')
   const inside = (pid: number, command: string, args: readonly string[]) =>
     [nsenter, `--net=/proc/${pid}/ns/net`, '--', command, ...args] as const
-  await using stack = new Cleanup()
-  const guest = stack.use(await openNamespace(context, { network: true }))
-  stack.use(await startSlirp(router.pid, net))
   const sh = (pid: number, script: string, args: readonly string[]) => {
     const [command, ...rest] = inside(pid, 'sh', ['-c', script, 'network', ...args])
     return run(command, rest, { purpose: 'set up the network of a container' })
   }
-  await sh(router.pid, routerScript, [String(guest.pid), net, ...prohibited(addresses)])
-  await sh(guest.pid, guestScript, [net])
+  await using stack = new Cleanup()
+  stack.use(await startSlirp(router.pid, net))
+  await sh(router.pid, routerScript, [net, ...prohibited(addresses)])
   const kept = stack.move()
   return {
-    namespacePath: `/proc/${guest.pid}/ns/net`,
     net,
+    attach: async (pid) => {
+      await sh(router.pid, attachScript, [net, String(pid)])
+      await sh(pid, guestScript, [net])
+    },
     router: (command, args) => inside(router.pid, command, args),
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   }

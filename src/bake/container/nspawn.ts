@@ -6,7 +6,6 @@ export interface NspawnOptions {
   readonly root: string
   /** Appears as /run/parbake-bake. */
   readonly control: string
-  readonly networkNamespace: string
   /** Appear read-only in the system, by the folder they cover. */
   readonly readOnly: readonly { readonly source: string; readonly target: string }[]
 }
@@ -29,7 +28,7 @@ export function nspawnArgs(options: NspawnOptions): readonly string[] {
     ...['--register=no', '--keep-unit', '--settings=no', '--boot', '--console=read-only'],
     ...['--resolv-conf=off', '--timezone=off', '--link-journal=no'],
     ...['--private-users=identity', '--private-users-ownership=off'],
-    `--network-namespace-path=${options.networkNamespace}`,
+    '--private-network',
     '--rlimit=NOFILE=1024:524288',
     `--bind=${escape(control)}:${controlFolder}`,
     `--bind-ro=${escape(control)}/driver.service:/run/systemd/system/${driverUnit}`,

@@ -76,7 +76,7 @@ export class ContainerSession implements BakeSession {
       ...{ readOnly: this.#parts.readOnly, consoleLog: this.consoleLog },
     })
     this.#machine = machine
-    this.#initPid = await machine.initPid()
+    this.#initPid = machine.initPid
     await machine.driver.proxy(proxy)
     return machine
   }
@@ -148,10 +148,12 @@ export class ContainerSession implements BakeSession {
     await this.#stop(machine, () => machine.poweredOff())
     const merged = join(work, 'merged')
     await mountOverlay(place, this.#layers, merged, { readOnly: true, reporter: context.reporter })
-    const input = { merged: namespace.path(merged), layers: this.#layers, work }
-    return thin
+    const input = { namespace, merged, layers: this.#layers, work }
+    const disk = thin
       ? await writeThin(context, input, job.base.path)
       : await writeWhole(context, input, await this.#parts.copy)
+    await namespace.run('umount', [merged])
+    return disk
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

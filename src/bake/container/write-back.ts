@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { exposeRaw, type RawDisk } from '../../disk/expose.ts'
 import { mountSystem } from '../../disk/mount.ts'
+import type { MountNamespace } from '../../disk/namespace.ts'
 import type { Partition } from '../../disk/layout.ts'
 import { createOverlay } from '../../image/qemu-img.ts'
 import { phase } from '../../report/events.ts'
@@ -13,7 +14,9 @@ import { findChanges, pathsInLayers, removePaths } from './changes.ts'
 import { upperIn } from './overlay.ts'
 
 export interface WriteBackInput {
-  /** The merged tree as this process sees it; nothing may change it meanwhile. */
+  /** Where everything is mounted. */
+  readonly namespace: MountNamespace
+  /** The merged tree, as in the namespace; nothing may change it meanwhile. */
   readonly merged: string
   /** The layers that differ from the base, the lowest first. */
   readonly layers: readonly string[]
@@ -31,7 +34,9 @@ export async function writeThin(context: Context, input: WriteBackInput, base: s
   const path = join(input.work, 'sealed.qcow2')
   await rm(path, { force: true })
   await createOverlay(path, base, undefined, context)
-  await using disk = await exposeRaw(context, { path, format: 'qcow2', writable: true, workFolder: input.work })
+  await using disk = await exposeRaw(context, {
+    ...{ path, format: 'qcow2', writable: true, workFolder: input.work, namespace: input.namespace },
+  })
   await writeInto(context, input, disk)
   return { path, format: 'qcow2' }
 }
@@ -59,15 +64,18 @@ interface Written {
 async function copyChanges(context: Context, input: WriteBackInput, disk: RawDisk): Promise<Written> {
   const { reporter, signal } = context
   const options = { purpose: 'write the layers to the disk', reporter, signal }
-  await using system = await mountSystem(context, disk, join(input.work, 'disk'), { writable: true, rootOnly: true })
-  const changes = findChanges(pathsInLayers(input.layers.map(upperIn)), input.merged, system.root)
+  const { namespace, merged } = input
+  await using system = await mountSystem(context, disk, join(input.work, 'disk'), {
+    ...{ writable: true, rootOnly: true, namespace },
+  })
+  const changes = findChanges(pathsInLayers(input.layers.map(upperIn)), namespace.path(merged), system.root)
   removePaths(system.root, changes.remove)
-  await run(
+  await namespace.run(
     await needTool('rsync'),
     [
       // In place, for nothing is in the way: so no temporary names get into the folders of the disk.
       ...['-aHAXS', '--numeric-ids', '--ignore-times', '--inplace', '--from0', '--files-from=-'],
-      ...[`${input.merged}/`, `${system.root}/`],
+      ...[`${merged}/`, `${system.innerRoot}/`],
     ],
     { ...options, input: changes.copy.join('\0') },
   )
