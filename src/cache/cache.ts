@@ -21,6 +21,8 @@ export interface CacheContent {
   readonly steps: Amount
   readonly packages: Amount
   readonly bases: Amount
+  /** Disks of bases as one engine reads them; made anew where they are gone. */
+  readonly unpackedBases: Amount
   readonly images: Amount
   readonly logs: Amount
 }
@@ -28,10 +30,11 @@ export interface CacheContent {
 /** Looks at everything and changes nothing. */
 export async function readCache(context: Pick<Context, 'config'>): Promise<CacheContent> {
   const { cacheDir, cache } = context.config
-  const [{ states, maxBytes }, packages, bases, images, logs] = await Promise.all([
+  const [{ states, maxBytes }, packages, bases, raw, images, logs] = await Promise.all([
     listStates(context),
     packageFiles(context.config).list(),
     listBases(context),
+    looseFiles(cacheDir, 'raw'),
     looseFiles(cacheDir, 'image'),
     looseFiles(cacheDir, 'log'),
   ])
@@ -42,6 +45,7 @@ export async function readCache(context: Pick<Context, 'config'>): Promise<Cache
     steps: { ...amountOf(states.map(({ entry }) => entry.sizeBytes)), maxBytes },
     packages: { ...amountOf(packages.map(({ bytes }) => bytes)), maxBytes: cache.packagesMaxBytes },
     bases: amountOf(bases.map(({ sizeBytes }) => sizeBytes)),
+    unpackedBases: amountOf(raw.filter(({ name }) => name.endsWith('.raw')).map(({ bytes }) => bytes)),
     images: amountOf(images.map(({ bytes }) => bytes)),
     logs: amountOf(logs.map(({ bytes }) => bytes)),
   }

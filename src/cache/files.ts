@@ -1,17 +1,18 @@
 import { lstat, readdir, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** A file of the cache that nothing keeps a record of: a downloaded or baked image, a log of a guest. */
+/** A file of the cache that nothing keeps a record of: an image, a log of a guest, the unpacked disk of a base. */
 export interface LooseFile {
-  readonly kind: 'image' | 'log'
+  readonly kind: 'image' | 'log' | 'raw'
   readonly name: string
   readonly path: string
+  /** What it takes up: holes do not count. */
   readonly bytes: number
   /** When it was read or written last, as far as the file system notes it. */
   readonly usedAtMs: number
 }
 
-const folders = { image: 'images', log: 'logs' } as const
+const folders = { image: 'images', log: 'logs', raw: 'raw' } as const
 
 /** The files of one kind, used longest ago first. Links, which thin images have to their bases, do not count. */
 export async function looseFiles(cacheDir: string, kind: LooseFile['kind']): Promise<readonly LooseFile[]> {
@@ -21,8 +22,9 @@ export async function looseFiles(cacheDir: string, kind: LooseFile['kind']): Pro
     names.map(async (name) => {
       const path = join(folder, name)
       const info = await lstat(path).catch(() => undefined)
-      if (info?.isFile() !== true) return []
-      return [{ kind, name, path, bytes: info.size, usedAtMs: Math.max(info.mtimeMs, info.atimeMs) }]
+      if (info?.isFile() !== true || name === '.lock') return []
+      const bytes = Math.min(info.size, info.blocks * 512)
+      return [{ kind, name, path, bytes, usedAtMs: Math.max(info.mtimeMs, info.atimeMs) }]
     }),
   )
   return files.flat().toSorted((a, b) => a.usedAtMs - b.usedAtMs)

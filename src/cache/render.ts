@@ -30,6 +30,7 @@ export function renderCache(content: CacheContent, now: Date, style: TableStyle 
       amountRow('kept states of bakes', content.steps),
       amountRow('packages', content.packages),
       amountRow('bases', content.bases),
+      amountRow('bases, unpacked', content.unpackedBases),
       amountRow('images', content.images),
       amountRow('logs', content.logs),
     ],
@@ -96,7 +97,7 @@ export function renderRemoved(
   style: TableStyle = terminalStyle(),
 ): string {
   if (removed.length === 0) return 'nothing to remove'
-  const kinds = { step: 'kept state', package: 'package', image: 'image', log: 'log' } as const
+  const kinds = { step: 'kept state', package: 'package', image: 'image', log: 'log', raw: 'base' } as const
   const rows = removed
     .filter(({ kind }) => kind !== 'package')
     .map(({ kind, name, bytes }) => [kinds[kind], name, formatBytes(bytes)])

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { Context } from '../context.ts'
@@ -54,12 +54,16 @@ export interface Survey {
   readonly ledger: Ledger
 }
 
-/** Reads everything; with `sweep: false` nothing is written, so that no lock is needed. */
+/** Reads everything; with `sweep: false` nothing is removed, so that no lock is needed. */
 export async function survey(folder: StepFolder, here: Here, sweep = true): Promise<Survey> {
   // Folders before users: whoever makes a folder has written down that it is his before.
-  const ids = (await readdir(folder.root).catch(() => [])).filter((name) => idPattern.test(name))
+  const names = await readdir(folder.root).catch(() => [])
+  const ids = names.filter((name) => idPattern.test(name))
   const found = await Promise.all(ids.map(async (id) => [id, await readEntry(join(folder.root, id), id)] as const))
   const users = await readUsers(folder.users, here, sweep)
+  // Written under the lock only, so whoever began it is gone.
+  const torn = sweep ? names.filter((name) => /^ledger\.json\..*\.tmp$/.test(name)) : []
+  for (const name of torn) await rm(join(folder.root, name), { force: true })
   return {
     entries: new Map(found.flatMap(([id, entry]) => (entry === undefined ? [] : [[id, entry]]))),
     others: found.flatMap(([id, entry]) => (entry === undefined ? [id] : [])),

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { pruneCache, readCache, type CacheContent } from '../../src/cache/cache.ts'
@@ -43,6 +43,9 @@ async function filledCache(): Promise<string> {
     await addFile(join(dir, 'logs', `bake-${name}.log`), 10, ageDays)
   }
   await symlink('/nonexistent', join(dir, 'images', 'base-x.qcow2'))
+  await addFile(join(dir, 'raw', 'x.raw'), 3000, 0)
+  await truncate(join(dir, 'raw', 'x.raw'), 100_000_000)
+  await addFile(join(dir, 'raw', 'x.json'), 10, 0)
   return dir
 }
 
@@ -55,7 +58,9 @@ describe('readCache', () => {
       bases: { count: 0, bytes: 0 },
       images: { count: 2, bytes: 4000 },
       logs: { count: 2, bytes: 20 },
+      unpackedBases: { count: 1 },
     })
+    expect(content.unpackedBases.bytes).toBeLessThan(1_000_000)
   })
 
   test('of nothing is nothing', async () => {
@@ -137,6 +142,7 @@ describe('the listing', () => {
     steps: { count: 2, bytes: 600 * 1024 ** 2, maxBytes: 20 * 1024 ** 3 },
     packages: { count: 3, bytes: 1024, maxBytes: 4 * 1024 ** 3 },
     bases: { count: 1, bytes: 1024 },
+    unpackedBases: { count: 1, bytes: 2048 },
     images: { count: 0, bytes: 0 },
     logs: { count: 0, bytes: 0 },
   }
@@ -151,6 +157,7 @@ what                  how many     size     bound
 kept states of bakes         2  600 MiB  20.0 GiB
 packages                     3  1.0 KiB   4.0 GiB
 bases                        1  1.0 KiB
+bases, unpacked              1  2.0 KiB
 images                       0      0 B
 logs                         0      0 B
 in /cache`)

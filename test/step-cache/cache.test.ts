@@ -170,10 +170,12 @@ describe('a reserved folder', () => {
     const ended = once(child, 'close')
     process.kill(pid, 'SIGKILL')
     await ended
+    await writeFile(join(dir, 'steps', 'ledger.json.0.tmp'), '{')
     await using cache = await openStepCache(contextIn(dir))
     expect([await isThere(reserved), await isThere(kept)]).toEqual([false, true])
     expect((await cache.longestPrefix(keysOf()))?.folder).toBe(kept)
     expect(await readdir(join(dir, 'steps', 'users'))).toHaveLength(1)
+    expect((await readdir(join(dir, 'steps'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
 
   test('that is none cannot be kept', async () => {
