@@ -73,7 +73,7 @@ run_step() { install_agent && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --ste
 
 use_proxy() { # URL|-
   rm -f "$APT_PROXY"
-  if [ "$1" != - ] && [ -d "${APT_PROXY%/*}" ]; then printf 'Acquire::http::Proxy "%s";\n' "$1" >"$APT_PROXY"; fi
+  if [ "$1" != - ] && [ -d "${APT_PROXY%/*}" ]; then printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "DIRECT";\n' "$1" >"$APT_PROXY"; fi
 }
 
 tune() { # NAME,…

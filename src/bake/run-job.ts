@@ -66,6 +66,7 @@ export async function runJob(context: Context, options: JobOptions): Promise<Job
   const from = options.useCache ? await cache.longestPrefix(keys) : undefined
   const done = from === undefined ? [] : stepsOf(from)
   const layer = await cache.reserve()
+  const begin = performance.now()
   const label = from === undefined ? `boot the base in the ${engine.name}` : `go on ${after(from)}`
   await using session = await phase(
     context.reporter,
@@ -91,7 +92,8 @@ export async function runJob(context: Context, options: JobOptions): Promise<Job
       ),
     () => (from === undefined ? {} : { detail: `${done.length} of ${steps.length} steps from the cache` }),
   )
-  const run = new StepRun(context, options, session, keys, { layer, parent: from, done })
+  const openSeconds = (performance.now() - begin) / 1000
+  const run = new StepRun(context, options, session, keys, { layer, parent: from, done, openSeconds })
   return await run.toDisk()
 }
 
@@ -122,6 +124,7 @@ class StepRun {
   #layer: string
   #parent: CachedState | undefined
   readonly #done: BakedStep[]
+  readonly #openSeconds: number
   #secondsSinceKept: number
 
   constructor(
@@ -133,6 +136,7 @@ class StepRun {
       readonly layer: string
       readonly parent: CachedState | undefined
       readonly done: readonly BakedStep[]
+      readonly openSeconds: number
     },
   ) {
     this.#context = context
@@ -142,6 +146,7 @@ class StepRun {
     this.#layer = start.layer
     this.#parent = start.parent
     this.#done = [...start.done]
+    this.#openSeconds = start.openSeconds
     this.#secondsSinceKept = 0
   }
 
@@ -149,7 +154,7 @@ class StepRun {
     const { job, steps, tunings, thin, engine } = this.#options
     const { reporter } = this.#context
     const session = this.#session
-    if (this.#parent === undefined && engine.keepsBoot) await this.#keep(null, session.keepSeconds)
+    if (this.#parent === undefined && engine.keepsBoot) await this.#keep(null, this.#openSeconds)
     for (const step of steps.slice(this.#done.length)) await this.#run(step)
     const report = await session.runStep('-')
     refuseUnstamped(report, steps)
