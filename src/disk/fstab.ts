@@ -35,9 +35,10 @@ export function findSource(layout: DiskLayout, source: string): Partition | unde
     return number === undefined ? undefined : layout.partitions.find((partition) => partition.number === Number(number))
   }
   const wanted = unquote(value).toLowerCase()
+  if (wanted === '') return undefined
   return layout.partitions.find((partition) => {
     if (tag === 'UUID') return partition.fs?.uuid.toLowerCase() === wanted
-    if (tag === 'LABEL') return partition.fs !== undefined && partition.fs.label.toLowerCase() === wanted
+    if (tag === 'LABEL') return partition.fs?.label.toLowerCase() === wanted
     if (tag === 'PARTUUID') return partition.partUuid?.toLowerCase() === wanted
     return partition.name?.toLowerCase() === wanted
   })

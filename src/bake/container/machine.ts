@@ -118,15 +118,16 @@ async function startNspawn(
   procsFiles: readonly string[],
 ): Promise<ChildProcess> {
   const nspawn = await needTool('systemd-nspawn')
-  const command = options.namespace.argv(
-    nspawn,
-    nspawnArgs({
+  const unshare = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--', nspawn]
+  const command = options.namespace.argv(await needTool('unshare'), [
+    ...unshare,
+    ...nspawnArgs({
       ...{ name, hostname: bakeHostname, root: options.root, control: options.control },
       readOnly: options.readOnly,
     }),
-  )
-  // Every one becomes the next, so that the kernel ends nspawn when this process ends, and nspawn's death ends the
-  // container.
+  ])
+  // Each becomes the next up to unshare, so that the kernel ends that when this process ends. nspawn is the first process
+  // of a PID namespace of its own, with which everything in it ends: a container survives the death of a mere nspawn.
   const child = spawn(
     await needTool('setpriv'),
     ['--pdeathsig', 'KILL', 'sh', '-c', enterScript, 'enter', procsFiles.join(' '), ...command],
@@ -196,7 +197,8 @@ async function connectNetwork({ context, network, consoleLog }: MachineOptions, 
   const deadline = performance.now() + 60_000
   while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
     throwIfInterrupted(context.signal)
-    const pid = await childOf(child.pid ?? 0)
+    const nspawn = await childOf(child.pid ?? 0)
+    const pid = nspawn === undefined ? undefined : await childOf(nspawn)
     const its = pid === undefined ? own : await readlink(`/proc/${pid}/ns/net`).catch(() => own)
     if (pid !== undefined && its !== own) {
       await network.attach(pid)
