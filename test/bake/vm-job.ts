@@ -14,10 +14,11 @@ export async function bakeJob(
   const recipe = testRecipe(specs, { name: 'tiny' })
   const bundle = await packBundle(recipe)
   const content = {
-    ...{ kind: 'bundle', recipe: 'tiny', channel: 'stable', serial: 1, expires: 0 },
+    kind: 'bundle' as const,
+    ...{ recipe: 'tiny', channel: 'stable', serial: 1, expires: 0 },
     ...{ bundle: bundle.sha256, bundleBytes: bundle.bytes.length, agent: loadAgent().sha256 },
     published: channelTime(Date.now()),
-  } as const
+  }
   return {
     imageId: `tiny-20261120T101500Z-${bundle.sha256.slice(0, 8)}`,
     ...{ recipeName: 'tiny', channelName: 'stable', everyMinutes: 15, vmStepNames: [] },
