@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
-import { run, type RunOptions, type RunResult } from '../system/run.ts'
+import type { RunOptions, RunResult } from '../system/run.ts'
 import { Cleanup } from '../util/cleanup.ts'
 import { withReadAt, type RawDisk } from './expose.ts'
 import { isMountable, parseFstab, subvolumeOf, wantedMounts, type FstabEntry, type WantedMount } from './fstab.ts'
 import { readLayout, type DiskLayout, type Partition } from './layout.ts'
+import { waitUntilFree } from './loop.ts'
 import { openNamespace, throwIfInterrupted, type MountNamespace } from './namespace.ts'
 
 /** The system on a disk, mounted in a mount namespace of its own. */
@@ -25,6 +26,8 @@ export interface MountedSystem extends AsyncDisposable {
   readonly mounts: readonly SystemMount[]
   /** What the system's fstab mounts from this disk besides its root. */
   readonly wanted: readonly WantedMount[]
+  /** Those of them that are not mounted, for this kernel does not know their file system, or their place is no folder. */
+  readonly missing: readonly WantedMount[]
   readonly namespace: MountNamespace
   /** Runs a command that sees the mounted system at `innerRoot`. */
   run(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult>
@@ -66,9 +69,14 @@ export async function mountSystem(
   const found = await findRoot(mounter, layout, folder)
   const mounts: SystemMount[] = [{ target: '/', partition: found.partition, device: mounter.deviceAt(folder) }]
   const wanted = wantedMounts(layout, found.fstab)
-  for (const { target, partition, subvolume } of options.rootOnly === true ? [] : wanted) {
+  const missing: WantedMount[] = []
+  for (const want of options.rootOnly === true ? [] : wanted) {
+    const { target, partition, subvolume } = want
     const place = join(folder, target)
-    if (!(await isPlainFolder(namespace, folder, target))) continue
+    if (!(await isPlainFolder(namespace, folder, target)) || !(await kernelKnows(namespace, partition))) {
+      missing.push(want)
+      continue
+    }
     await mounter.mount(partition, place, subvolume === undefined ? [] : [`subvol=${subvolume}`])
     mounts.push({ target, partition, device: mounter.deviceAt(place) })
   }
@@ -80,6 +88,7 @@ export async function mountSystem(
     rootPartition: found.partition,
     mounts,
     wanted,
+    missing,
     namespace,
     run: (command, args, runOptions) => namespace.run(command, args, runOptions),
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
@@ -168,6 +177,15 @@ async function exists(path: string): Promise<boolean> {
 
 async function isFolder(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined))?.isDirectory() === true
+}
+
+/** Whether the kernel can mount the file system; its module is loaded by that where it is one. */
+async function kernelKnows(namespace: MountNamespace, { fs }: Partition): Promise<boolean> {
+  const type = fs?.type ?? ''
+  const known = async () => new RegExp(`\\t${type}$`, 'm').test(await readFile('/proc/filesystems', 'utf8'))
+  if (await known()) return true
+  await namespace.run('sh', ['-c', 'modprobe -q "$1"', 'modprobe', type], { allowFailure: true })
+  return known()
 }
 
 /** True where no part of the path below `root` is a link, which could lead out of the disk. */
@@ -269,33 +287,4 @@ export function mountOptions(type: string, writable: boolean): readonly string[]
     btrfs: 'rescue=nologreplay',
   }
   return ['ro', ...common, ...(noReplay[type] === undefined ? [] : [noReplay[type]])]
-}
-
-/** The kernel detaches a loop device a moment after its last user has gone. */
-async function waitUntilFree(device: string): Promise<void> {
-  const name = device.replace('/dev/', '')
-  for (let left = 500; left > 0 && name !== '' && (await backingFile(name)) !== undefined; left -= 1) await sleep(10)
-}
-
-async function backingFile(name: string): Promise<string | undefined> {
-  try {
-    return (await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8')).trim()
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * Frees what a killed process may have left of its work in `folder`: loop devices on files in it, and mounts below it in
- * this process's mount namespace. Call it only for a folder whose owner is gone.
- */
-export async function sweepDisks(folder: string): Promise<void> {
-  const inside = (path: string) => path === folder || path.startsWith(`${folder}/`)
-  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const places = table.split('\n').flatMap((line) => line.split(' ')[4] ?? [])
-  for (const place of places.filter(inside).toReversed()) await run('umount', ['--lazy', place], { allowFailure: true })
-  for (const name of await readdir('/sys/block').catch(() => [])) {
-    const file = name.startsWith('loop') ? await backingFile(name) : undefined
-    if (file !== undefined && inside(file)) await run('losetup', ['--detach', `/dev/${name}`], { allowFailure: true })
-  }
 }

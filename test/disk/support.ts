@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Context } from '../../src/context.ts'
 
 /** A context for code that only runs commands. */
-export function toolContext(signal = new AbortController().signal): Context {
+export function toolContext(signal: AbortSignal = new AbortController().signal): Context {
   return { config: {} as Context['config'], reporter: { emit: () => {}, close: () => {} }, signal }
 }
 

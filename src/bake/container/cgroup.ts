@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Control groups of a container's own: systemd in it takes the one that it is started in for its own. */
@@ -39,7 +39,7 @@ export function findHierarchies(cgroups: string, mountinfo: string): readonly Hi
     )
     if (mount === undefined) return []
     const below = mount.root !== '/' && path.startsWith(mount.root) ? path.slice(mount.root.length) : path
-    return [{ controllers, folder: join(mount.target, below) }]
+    return [{ controllers, folder: resolve(mount.target, `.${below}`) }]
   })
 }
 

@@ -61,7 +61,7 @@ export function findChanges(paths: LayerPaths, merged: string, disk: string): Di
     const names = new Set(readdirSync(join(merged, path)))
     for (const name of readdirSync(join(disk, path))) if (!names.has(name)) remove.add(join(path, name))
   }
-  for (const path of [...paths.folders, ...paths.others]) {
+  for (const path of new Set([...paths.folders, ...paths.others])) {
     if (path === '' || !shown.has(parentOf(path)) || shown.has(path)) continue
     if (entry(join(merged, path)) === undefined) continue
     // What is written over would still be what other names on the disk stand for.

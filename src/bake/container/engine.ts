@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { lstatSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
 import type { RawDisk } from '../../disk/expose.ts'
-import { mountSystem, sweepDisks, type MountedSystem } from '../../disk/mount.ts'
+import { sweepDisks } from '../../disk/loop.ts'
+import { mountSystem, type MountedSystem } from '../../disk/mount.ts'
 import { openNamespace, type MountNamespace } from '../../disk/namespace.ts'
 import { needTool, probeTool, toolSpecs } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
@@ -61,6 +63,8 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
   const copy = startCopy(base, join(work, 'disk.raw'))
   stack.use(copy)
   const lower = join(work, 'base')
+  const empty = join(work, 'empty')
+  await mkdir(empty, { recursive: true })
   const system = stack.use(await mountSystem(context, base, lower, { writable: false, namespace }))
   // While layers lie on it, its loop device is in use.
   for (const name of ['root', 'merged']) stack.defer(() => detach(namespace, join(work, name)))
@@ -71,11 +75,18 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
   const consoleLog = join(context.config.cacheDir, 'logs', `bake-${job.imageId}.log`)
   await mkdir(join(context.config.cacheDir, 'logs'), { recursive: true })
   const note = from === undefined ? { instanceId: `iid-bake-${randomUUID()}` } : noteSchema.parse(from.note)
+  // nspawn makes what it is told to cover, and that would be in the image.
+  const isThere = ({ target }: { readonly target: string }) =>
+    lstatSync(join(system.root, target), { throwIfNoEntry: false })?.isDirectory() === true
   const session = new ContainerSession({
     ...{ context, job, namespace, network, layer, work, note, consoleLog },
     place: { namespace, lower, links: join(work, 'layers') },
     baseRoot: system.root,
-    readOnly: system.mounts.slice(1).map(({ target }) => ({ source: join(lower, target), target })),
+    readOnly: [
+      ...system.mounts.slice(1).map(({ target }) => ({ source: join(lower, target), target })),
+      // What would be written there would be covered by the real one.
+      ...system.missing.filter(isThere).map(({ target }) => ({ source: empty, target })),
+    ],
     chain: from?.chain ?? [],
     proxy: relay?.url,
     copy: copy.disk,
