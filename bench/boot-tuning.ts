@@ -119,6 +119,9 @@ async function launchImage(path: string, withChecks: boolean): Promise<Measured>
     purpose: 'verify',
   })
   if (withChecks) await launched.vm.waitForLine(/parbake-check: end/, 300)
+  process.stderr.write(
+    `uptime ${launched.report.readyUptime}, fetch ${launched.report.fetchSeconds}, start ${launched.report.startUptime}\n`,
+  )
   return { wall: launched.launchSeconds, cpu: readyCpu }
 }
 
@@ -149,8 +152,8 @@ while [ "$(systemctl is-system-running)" = starting ]; do sleep 1; done
   echo "system: $(systemctl is-system-running)"
   systemctl --failed --plain --no-legend | sed 's/^/failed: /'
   for key in /etc/ssh/ssh_host_*_key; do echo "key: $key $(stat -c %a%U%G "$key" "$key.pub" | tr '\n' ' ') $(ssh-keygen -lf "$key" | sed 's/SHA256:[^ ]*/-/')"; done
-  for key in /etc/ssh/ssh_host_*_key; do ssh-keygen -yf "$key" | cut -d' ' -f1,2 | cmp -s - - <<X || true
-X
+  for key in /etc/ssh/ssh_host_*_key; do
+    [ "$(ssh-keygen -yf "$key" | cut -d' ' -f1,2)" = "$(cut -d' ' -f1,2 "$key.pub")" ] || echo "key: $key and its public key differ"
   done
   getent passwd | cut -d: -f1,3 | sort | tr '\n' ' ' | sed 's/^/users: /'; echo
   ss -Hltn | awk '{print $4}' | sort -u | tr '\n' ' ' | sed 's/^/listening: /'; echo
@@ -164,8 +167,11 @@ X
     systemd-analyze time
     systemd-analyze critical-chain --no-pager parbake-boot.service
     systemd-analyze blame --no-pager | head -n 40
-    cloud-init analyze blame | head -n 40
-    systemd-analyze dump --no-pager 2>/dev/null | awk '/^->/{u=$3} /Active Enter Timestamp:/{print u, $0}' | head -0
+    cloud-init analyze show | grep -E 'Starting|Finished|Total'
+    dmesg | awk -F'[][]' '{t=$2+0; if (t-last>0.2) printf "dmesg: %7.2f +%.2f %s\n", t, t-last, substr($0,1,110); last=t}'
+    grep -h 'up ' /run/cloud-init/ds-identify.log /run/cloud-init/cloud-init-generator.log
+    grep ' vda ' /proc/diskstats
+    awk '{split($2,h,/[:,]/); t=h[1]*3600+h[2]*60+h[3]+h[4]/1000; if (last && t-last>0.15) printf "log: +%.2f after %s\n     then %s\n", t-last, prev, substr($0,12,120); last=t; prev=substr($0,12,120)}' /var/log/cloud-init.log
     for unit in $(systemctl list-units --all --plain --no-legend --type=service,target | awk '{print $1}'); do
       systemctl show -p Id,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic "$unit" | cut -d= -f2 | tr '\n' ' '
       echo

@@ -29,6 +29,7 @@ EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 LF='
 '
 INSTANCE_FILE=${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}
+CLOUD_STATUS=${PARBAKE_CLOUD_STATUS:-/run/cloud-init/status.json}
 TRIGGER=manual
 ERROR=
 
@@ -898,6 +899,30 @@ anything_due() {
   return 1
 }
 
+# The unit starts before cloud-init's config stage, for fetching needs nothing of it. Steps do: locale, time zone, sources of
+# packages. A tuned image may say that its steps do not.
+await_config() {
+  [ "$TRIGGER" = boot ] && [ ! -e "$STATE/steps-early" ] || return 0
+  aw_left=1500
+  while [ -r "$CLOUD_STATUS" ] && ! config_is_over && [ $aw_left -gt 0 ]; do
+    aw_left=$((aw_left - 1))
+    sleep 0.2
+  done
+}
+
+# The file is JSON with one value to a line, its keys sorted.
+config_is_over() {
+  ci_stage=
+  while read -r ci_name ci_value; do
+    case $ci_name:$ci_value in
+    '"modules-'*) ci_stage=$ci_name ;;
+    '"finished"::null'*) ;;
+    '"finished":'*) [ "$ci_stage" != '"modules-config":' ] || return 0 ;;
+    esac
+  done <"$CLOUD_STATUS"
+  return 1
+}
+
 converge() {
   clock
   START=$NOW READY=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 WAIT=3600
@@ -926,6 +951,7 @@ converge() {
     clock
     FETCHED=$((NOW - START))
     if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
+    await_config
     run_steps
   else
     # Unreachable or unbelievable: what was verified earlier still holds, so boot steps and unfinished work go on.
@@ -934,6 +960,7 @@ converge() {
     FETCHED=$((NOW - START)) READY=$NOW
     if [ "$TRIGGER" != bake ] && [ -r "$KEPT" ] && read_channel "$KEPT" && not_expired && [ -r "$STATE/bundles/$BUNDLE/index" ]; then
       say "going on with the last good bundle, serial $C_SERIAL"
+      await_config
       run_steps
     fi
     ERROR=$cv_error UNCHANGED=yes
@@ -967,7 +994,7 @@ outcome() {
 # -------------------------------------------------------------------------------------------------------------- schedule
 
 # At boot by a unit, so that `boot` steps run without waiting for cron; in a baked image it starts the converge before
-# cloud-init's last stage does. Later by cron, else by a timer. The minute depends on the host, so a fleet spreads.
+# cloud-init's last stages do. Later by cron, else by a timer. The minute depends on the host, so a fleet spreads.
 install_schedule() {
   find_host
   # Neither cron nor a calendar timer counts past the hour: from there on whole hours, up to a day.
@@ -983,7 +1010,7 @@ install_schedule() {
     replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
 Description=parbake: converge
 Wants=network-online.target
-After=network-online.target cloud-config.service
+After=network-online.target cloud-init.service cloud-init-network.service
 ConditionPathExists=$CONF
 
 [Service]

@@ -277,7 +277,8 @@ ConditionPathExists=!/etc/ssh/ssh_host_rsa_key
 
 [Service]
 Type=exec
-Nice=10
+# What time is left, until cloud-init waits for it: then all time is.
+CPUWeight=1
 ExecStartPre=/bin/mkdir -m 700 /run/parbake-ssh
 ExecStartPre=/bin/touch /run/parbake-ssh/making
 ExecStart=/bin/sh $LIB/ssh-rsa-ahead
@@ -301,20 +302,54 @@ print("", *util.get_cfg_option_list(cfg, "ssh_genkeytypes", cc_ssh.GENERATE_KEY_
 '
 }
 
-# While the system starts, what it is started for comes first. No limits: shares count only where CPUs are short.
+# While the system starts, what it is started for comes first: the way to the first converge, then all else, then what
+# nobody waits for. No limits: shares count only where CPUs are short, and only until the start is over.
 tune_cpu_share() {
-  [ -e $UNITS/parbake-boot.service ] || leave 'the agent has no unit' || return
-  drop_in parbake-boot.service 50-parbake-share <<END || return
-[Service]
-StartupCPUWeight=1000
-END
-  for cs_unit in cloud-config cloud-final; do
-    unit_file $cs_unit.service || continue
-    drop_in $cs_unit.service 50-parbake-share <<END || return
-[Service]
-StartupCPUWeight=20
-END
+  for cs_unit in parbake-cloud-init cloud-init-local systemd-networkd systemd-networkd-wait-online cloud-init \
+    cloud-init-network cloud-init-main cloud-config parbake-boot; do
+    unit_file $cs_unit.service || [ -e $UNITS/$cs_unit.service ] || continue
+    share $cs_unit.service 1000 || return
   done
+  unit_file cloud-final.service || return 0
+  share cloud-final.service 20
+}
+
+share() { # UNIT WEIGHT
+  drop_in "$1" 50-parbake-share <<END
+[Service]
+StartupCPUWeight=$2
+END
+}
+
+# The firmware reads the initial RAM disk slowly, and the kernel unpacks all of it. File systems that the root is not on,
+# network drivers and test devices are of no use in it; they are there for what needs them once the root is mounted. As a
+# hook, so that the next kernel's is as small.
+tune_initrd_trim() {
+  [ -d /etc/initramfs-tools/hooks ] && have update-initramfs || leave 'the initial RAM disk is not made by initramfs-tools' || return
+  it_type=$(awk '$1 !~ /^#/ && $2 == "/" { print $3 }' /etc/fstab)
+  case $it_type in ext4 | xfs | btrfs) ;; *) leave "the root's file system is not known: '$it_type'" || return ;; esac
+  ! grep -rqs '^ *BOOT=nfs' /etc/initramfs-tools/initramfs.conf /etc/initramfs-tools/conf.d || leave 'the root is on the network' || return
+  if grep -rqs configure_networking /usr/share/initramfs-tools/scripts/init-* /usr/share/initramfs-tools/scripts/local-* \
+    /etc/initramfs-tools/scripts/init-* /etc/initramfs-tools/scripts/local-*; then
+    leave 'something in the initial RAM disk uses the network' || return
+  fi
+  cat >/etc/initramfs-tools/hooks/zz-parbake-trim <<END || return
+#!/bin/sh
+# Leaves out what cannot be of use before the root is mounted, which is on $it_type on a local disk: see tune.sh of parbake.
+[ "\${1:-}" != prereqs ] || exit 0
+cd "\$DESTDIR/usr/lib/modules/\$version/kernel" 2>/dev/null || cd "\$DESTDIR/lib/modules/\$version/kernel" || exit 0
+for d in fs/*; do
+  case \$d in
+  fs/$it_type | fs/jbd2 | fs/mbcache* | fs/nls | fs/overlayfs) ;;
+  *) rm -rf "\$d" ;;
+  esac
+done
+rm -rf net drivers/net drivers/infiniband drivers/nvme/target drivers/nvme/host/nvme-rdma.ko* drivers/nvme/host/nvme-tcp.ko* \\
+  drivers/block/drbd drivers/block/rbd.ko* drivers/block/aoe drivers/block/nbd.ko* drivers/block/null_blk drivers/block/xen-blkback \\
+  drivers/scsi/scsi_debug.ko* drivers/scsi/iscsi_tcp.ko* drivers/scsi/libiscsi_tcp.ko*
+exit 0
+END
+  chmod 755 /etc/initramfs-tools/hooks/zz-parbake-trim && update-initramfs -u -k all
 }
 
 # ------------------------------------------------------------------------------------------------------------------ main
