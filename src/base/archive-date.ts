@@ -1,16 +1,6 @@
 import { InterruptedError, messageOf, UserError } from '../errors.ts'
 import type { BaseDefinition } from './definition.ts'
 
-/** apt's lines for a definition: the suite, its updates and its security fixes. */
-export function aptSources(definition: BaseDefinition): readonly string[] {
-  const components = definition.components.join(' ')
-  return [
-    `deb ${definition.mirror} ${definition.suite} ${components}`,
-    `deb ${definition.mirror} ${definition.suite}-updates ${components}`,
-    `deb ${definition.securityMirror} ${definition.suite}-security ${components}`,
-  ]
-}
-
 /**
  * Unix seconds of the newest of the archives' release files: the date that a base built from them bears, so that two
  * builds from the same archives bear the same. Throws UserError where an archive cannot be reached, before anything

@@ -10,12 +10,17 @@ import { run } from '../system/run.ts'
 import { needTool, probeTool, toolSpecs } from '../system/tools.ts'
 import { canonicalJson, type Json } from '../util/canonical-json.ts'
 import { sha256, sha256File, type Sha256 } from '../util/sha256.ts'
-import { aptSources, archiveDate } from './archive-date.ts'
-import { basesDir, readBase, readPointer, storeBase, workFolder } from './cache.ts'
+import { archiveDate } from './archive-date.ts'
+import { aptLines } from './archive-versions.ts'
+import { basesDir, readBase, readPointer, storeBase, workFolder, writePackages } from './cache.ts'
+import { installBootLoaders } from './boot-loader.ts'
 import type { BaseDefinition } from './definition.ts'
-import { resolveDefinition, type Mirrors } from './definitions/index.ts'
-import { installGrub, needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
+import { resolveDefinition, type Mirrors } from './definitions.ts'
+import { needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
+import { planDisk } from './disk-plan.ts'
+import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
+import { parseInstalled, type InstalledPackage } from './packages.ts'
 
 export interface BuildBaseOptions extends Mirrors {
   /** Build even if there is a base from the same definition: its packages may be older than the archive's. */
@@ -23,22 +28,22 @@ export interface BuildBaseOptions extends Mirrors {
 }
 
 /** Raised when this file builds another disk from the same definition. */
-const builderVersion = 1
+const builderVersion = 2
 
 /**
  * Builds a base from distribution packages, or returns the one in the cache that was built from the same definition by
  * the same tools. Needs no root where user namespaces work. Whatever interrupts it, the cache holds whole bases only.
  */
-export async function buildBase(name: string, context: Context, options: BuildBaseOptions = {}): Promise<Base> {
-  const definition = resolveDefinition(name, options)
+export async function buildBase(nameOrFile: string, context: Context, options: BuildBaseOptions = {}): Promise<Base> {
+  const definition = await resolveDefinition(nameOrFile, options)
   await needTool('mmdebstrap')
-  await needDiskTools()
+  await needDiskTools(definition)
   const root = basesDir(context)
-  const digest = await definitionDigest(definition, context.signal)
+  const digest = definitionDigest(definition, await toolVersions(context.signal))
   await using _ = await lockFile(join(root, '.lock'), context.signal, () =>
     context.reporter.emit({ type: 'note', text: `waiting for another build in ${root}` }),
   )
-  const label = `base ${name}`
+  const label = `base ${definition.name}`
   const cached = options.force === true ? undefined : await findBuilt(root, digest)
   if (cached !== undefined) {
     context.reporter.emit({ type: 'phase-start', phase: label })
@@ -61,13 +66,17 @@ async function findBuilt(root: string, definition: Sha256): Promise<Base | undef
 }
 
 /** Names what a build is made from, but for the state of the archive: definition, builder, tools with versions. */
-export async function definitionDigest(definition: BaseDefinition, signal?: AbortSignal): Promise<Sha256> {
-  const names = ['mmdebstrap', 'mke2fs', 'grub-mkimage', 'qemu-img']
-  const tools = await Promise.all(
-    toolSpecs.filter((spec) => names.includes(spec.name)).map((spec) => probeTool(spec, signal)),
-  )
-  const versions = Object.fromEntries(tools.map((tool) => [tool.name, tool.version ?? null]))
-  return sha256(canonicalJson({ v: builderVersion, definition: definition as unknown as Json, tools: versions }))
+export function definitionDigest(definition: BaseDefinition, tools: ToolVersions): Sha256 {
+  return sha256(canonicalJson({ v: builderVersion, definition: definition as unknown as Json, tools }))
+}
+
+type ToolVersions = Readonly<Record<string, string | null>>
+
+async function toolVersions(signal: AbortSignal): Promise<ToolVersions> {
+  const names = ['mmdebstrap', 'mke2fs', 'grub-mkimage', 'mkfs.fat', 'mcopy', 'qemu-img']
+  const specs = toolSpecs.filter((spec) => names.includes(spec.name))
+  const tools = await Promise.all(specs.map((spec) => probeTool(spec, signal)))
+  return Object.fromEntries(tools.map((tool) => [tool.name, tool.version ?? null]))
 }
 
 async function buildDisk(root: string, definition: BaseDefinition, digest: Sha256, context: Context): Promise<Base> {
@@ -82,14 +91,18 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
     reporter,
     `install ${definition.distribution}`,
     () => installPackages(paths, definition, epoch, context),
-    (count) => ({ detail: `${count} packages` }),
+    (installed) => ({ detail: `${installed.length} packages` }),
   )
   await phase(reporter, 'make a bootable disk', async () => {
-    await partitionDisk(paths.disk, definition, context)
-    await writeRootFileSystem(paths, definition, epoch, context)
-    await installGrub(work.path, paths.disk, context)
+    const partitions = planDisk(definition)
+    await partitionDisk(paths.disk, definition.disk, partitions, context)
+    for (const place of partitions.filter(({ role }) => role === 'root')) {
+      await writeRootFileSystem(paths, definition.disk, place, epoch, context)
+    }
+    await installBootLoaders({ folder: work.path, disk: paths.disk }, partitions, epoch, context)
     await rm(paths.tree)
   })
+  const described = await describeDisk(paths.disk, context)
   const target = join(output, 'disk.qcow2')
   await phase(
     reporter,
@@ -98,6 +111,8 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
     (bytes) => ({ detail: formatBytes(bytes) }),
   )
   const info = await imageInfo(target, { signal })
+  await writePackages(output, packages)
+  const { mirror, securityMirror, keyring, suite, components, architecture } = definition
   // Without await the work folder would be removed before the disk has left it.
   return await storeBase(root, output, {
     v: 1,
@@ -108,19 +123,21 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
     virtualSizeBytes: info.virtualSizeBytes,
     distribution: definition.distribution,
     builtAt: new Date().toISOString(),
-    packages,
+    packages: packages.length,
     definitionDigest: digest,
+    archive: { mirror, securityMirror, keyring, suite, components, architecture },
+    ...described,
   })
 }
 
-/** Runs mmdebstrap and returns how many packages it installed. */
+/** Runs mmdebstrap and returns the packages that it installed. */
 async function installPackages(
   paths: { readonly folder: string; readonly tree: string },
   definition: BaseDefinition,
   epoch: number,
   context: Context,
-): Promise<number> {
-  const sources = aptSources(definition)
+): Promise<readonly InstalledPackage[]> {
+  const sources = aptLines(definition)
   const overlay = await writeOverlayTar(paths.folder, definition, `${sources.join('\n')}\n`, epoch, context)
   const status = join(paths.folder, 'dpkg-status')
   const asRoot = process.getuid?.() === 0
@@ -136,6 +153,7 @@ async function installPackages(
     [
       ...[`--mode=${asRoot ? 'root' : 'unshare'}`, '--variant=minbase', '--format=tar'],
       `--architectures=${definition.architecture}`,
+      `--keyring=${definition.keyring}`,
       `--include=${definition.packages.join(',')}`,
       ...hooks.map((hook) => `--customize-hook=${hook}`),
       ...[definition.suite, paths.tree, ...sources],
@@ -149,12 +167,7 @@ async function installPackages(
       onLine: (line) => context.reporter.emit({ type: 'console', source: 'mmdebstrap', line }),
     },
   )
-  return countInstalled(await readFile(status, 'utf8'))
-}
-
-/** Packages that a dpkg status file calls installed. */
-export function countInstalled(status: string): number {
-  return status.match(/^Status: install ok installed$/gm)?.length ?? 0
+  return parseInstalled(await readFile(status, 'utf8'))
 }
 
 async function compress(source: string, target: string, context: Context): Promise<number> {

@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { syncFolder, writeFileAtomic } from '../system/atomic-file.ts'
@@ -7,12 +7,15 @@ import { tempDir, type TempDir } from '../system/temp.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 import { baseRecordSchema, type Base, type BaseRecord } from './model.ts'
+import { packageListSchema, type InstalledPackage } from './packages.ts'
 
 /*
  * <cacheDir>/bases/
- *   <digest>/disk.qcow2, base.json   immutable
+ *   <digest>/disk.qcow2              immutable; packages.json too, where the packages are known
+ *   <digest>/base.json               what is known of it
  *   names/<name>                     digest of the newest base of that name
  *   definitions/<digest>             digest of the base built from that definition
+ *   pending/<digest>.json            what the last look at the archive found
  *   parbake-*                        builds under way; left over only after a SIGKILL
  *   .lock                            held while one of the above changes
  */
@@ -62,17 +65,36 @@ export async function readPointer(
  */
 export async function storeBase(root: string, folder: string, record: BaseRecord): Promise<Base> {
   const target = join(root, record.digest)
-  await writeFileAtomic(join(folder, 'base.json'), `${JSON.stringify(record, null, 2)}\n`)
+  const text = `${JSON.stringify(record, null, 2)}\n`
   if ((await readBase(root, record.digest)) === undefined) {
+    await writeFileAtomic(join(folder, 'base.json'), text)
     await rm(target, { recursive: true, force: true })
     await rename(folder, target)
     await syncFolder(root)
+  } else {
+    // The same disk made anew is as young as if it were another one.
+    await writeFileAtomic(join(target, 'base.json'), text)
   }
   await writeFileAtomic(join(root, 'names', record.name), `${record.digest}\n`)
   if (record.definitionDigest !== undefined) {
     await writeFileAtomic(join(root, 'definitions', record.definitionDigest), `${record.digest}\n`)
   }
   return { ...record, path: join(target, 'disk.qcow2') }
+}
+
+/** Puts the list of packages beside a disk that `storeBase` is going to move into the cache. */
+export async function writePackages(folder: string, packages: readonly InstalledPackage[]): Promise<void> {
+  await writeFileAtomic(join(folder, 'packages.json'), `${JSON.stringify({ v: 1, packages }, null, 1)}\n`)
+}
+
+/** The packages of a base as they were when it was built, or undefined where nobody wrote them down. */
+export async function readPackages(base: Pick<Base, 'path'>): Promise<readonly InstalledPackage[] | undefined> {
+  try {
+    const text = await readFile(join(dirname(base.path), 'packages.json'), 'utf8')
+    return packageListSchema.parse(JSON.parse(text)).packages
+  } catch {
+    return undefined
+  }
 }
 
 /** Every base that is there, by name and then digest. */
@@ -102,8 +124,8 @@ export async function findBase(nameOrDigest: string, context: Pick<Context, 'con
     : []
   const [only, second] = byDigest
   if (only !== undefined && second === undefined) return only
-  const { baseDefinitions } = await import('./definitions/index.ts')
-  const buildable = baseDefinitions.some(({ name }) => name === nameOrDigest)
+  const { definitionNames } = await import('./definitions.ts')
+  const buildable = (await definitionNames()).includes(nameOrDigest)
   const known = [...new Set(bases.map((base) => base.name))]
   throw new UserError(
     second === undefined

@@ -13,6 +13,7 @@ import { lockFile } from '../system/file-lock.ts'
 import { needTool } from '../system/tools.ts'
 import { isSha256, sha256File, type Sha256 } from '../util/sha256.ts'
 import { basesDir, isBaseName, storeBase, workFolder } from './cache.ts'
+import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
 
 export interface ImportBaseOptions {
@@ -61,6 +62,7 @@ export async function importBase(options: ImportBaseOptions, context: Context): 
   const target = join(output, 'disk.qcow2')
   await toQcow2(image, target, shown, context)
   const info = await imageInfo(target, { signal })
+  const described = await describeDisk(target, context)
   // Without await the work folder and the lock would be gone before the disk is in place.
   return await storeBase(root, output, {
     v: 1,
@@ -73,6 +75,7 @@ export async function importBase(options: ImportBaseOptions, context: Context): 
     builtAt: new Date().toISOString(),
     source: shown,
     sourceDigest,
+    ...described,
   })
 }
 

@@ -1,4 +1,5 @@
 export { buildBase, type BuildBaseOptions } from './build.ts'
 export { findBase, listBases } from './cache.ts'
+export { baseFreshness, warnIfStale, type BaseFreshness, type FreshnessOptions } from './freshness.ts'
 export { importBase, type ImportBaseOptions } from './import.ts'
 export type { Base } from './model.ts'

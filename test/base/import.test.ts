@@ -10,6 +10,7 @@ import { imageInfo } from '../../src/image/qemu-img.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { run } from '../../src/system/run.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
+import { needTool } from '../../src/system/tools.ts'
 import { sha256File } from '../../src/util/sha256.ts'
 
 let folder: TempDir
@@ -23,9 +24,24 @@ beforeEach(async () => {
   const config = { cacheDir: join(folder.path, 'cache') } as Context['config']
   context = { config, reporter: silentReporter, signal: controller.signal }
   image = join(folder.path, 'image.qcow2')
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', image, '16M'])
+  await makeRootDisk(join(folder.path, 'root.raw'))
+  await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', join(folder.path, 'root.raw'), image])
 })
 afterEach(() => folder[Symbol.asyncDispose]())
+
+/** 16 MiB with a partition table and one empty ext4 file system, which is all that an import looks at. */
+async function makeRootDisk(path: string): Promise<void> {
+  const part = `${path}.part`
+  await writeFile(path, '')
+  await writeFile(part, '')
+  await truncate(path, 16 * 1024 ** 2)
+  await truncate(part, 8 * 1024 ** 2)
+  await run(await needTool('sfdisk'), ['--quiet', '--no-reread', '--no-tell-kernel', path], {
+    input: 'label: dos\nstart=2048, size=16384, type=83\n',
+  })
+  await run(await needTool('mke2fs'), ['-q', '-F', '-t', 'ext4', '-L', 'root', part])
+  await run('dd', [`if=${part}`, `of=${path}`, 'bs=1M', 'seek=1', 'conv=notrunc,sparse', 'status=none'])
+}
 
 /** What a failed import may leave: the lock, and nothing else. */
 async function expectNothingKept(): Promise<void> {
@@ -42,24 +58,47 @@ test('a qcow2 image is kept byte for byte and found by name and digest', async (
   expect(await findBase('mine', context)).toEqual(base)
   expect(await findBase(digest, context)).toEqual(base)
   expect(await findBase(digest.slice(0, 10), context)).toEqual(base)
-  expect(await importBase({ source: image, name: 'mine' }, context)).toMatchObject({ digest })
-  expect(await listBases(context)).toHaveLength(1)
+  const again = await importBase({ source: image, name: 'mine' }, context)
+  expect(again.builtAt > base.builtAt).toBe(true)
+  expect(await listBases(context)).toEqual([again])
 })
 
 test('a raw image becomes qcow2', async () => {
-  const raw = join(folder.path, 'disk.raw')
-  const boot = Buffer.alloc(512)
-  boot.writeUInt16LE(0xaa55, 510)
-  await writeFile(raw, boot)
-  await truncate(raw, 8 * 1024 ** 2)
+  const raw = join(folder.path, 'root.raw')
   const base = await importBase({ source: raw, name: 'raw' }, context)
   expect(base.sourceDigest).toBe(await sha256File(raw))
   expect(base.digest).not.toBe(base.sourceDigest)
   expect(await imageInfo(base.path)).toMatchObject({
     format: 'qcow2',
-    virtualSizeBytes: 8 * 1024 ** 2,
+    virtualSizeBytes: 16 * 1024 ** 2,
     compression: 'zstd',
   })
+})
+
+test('what is on the disk is found and kept', async () => {
+  const base = await importBase({ source: image, name: 'mine' }, context)
+  expect(base.layout?.partitions).toMatchObject([
+    { number: 1, startBytes: 1024 ** 2, sizeBytes: 8 * 1024 ** 2, role: 'linux', fs: { type: 'ext4', label: 'root' } },
+  ])
+  expect(base).toMatchObject({ rootPartition: 1, boot: [] })
+  expect((await findBase('mine', context)).layout).toEqual(base.layout)
+})
+
+test('an image without a Linux root is refused', async () => {
+  const raw = join(folder.path, 'root.raw')
+  await run('dd', ['if=/dev/zero', `of=${raw}`, 'bs=1M', 'seek=1', 'count=8', 'conv=notrunc', 'status=none'])
+  await expect(importBase({ source: raw, name: 'mine' }, context)).rejects.toMatchObject({
+    code: 'no-linux-root',
+    message: expect.stringContaining('partitions: 1 linux') as string,
+  })
+  await expectNothingKept()
+})
+
+test('an image that cannot be read as a disk is refused', async () => {
+  const empty = join(folder.path, 'empty.qcow2')
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', empty, '16M'])
+  await expect(importBase({ source: empty, name: 'mine' }, context)).rejects.toMatchObject({ code: 'disk-unreadable' })
+  await expectNothingKept()
 })
 
 test('a wrong digest says both and keeps nothing', async () => {

@@ -31,12 +31,14 @@ describe('the npm package', () => {
       'dist/cli.js',
       'dist/index.js',
       'dist/index.d.ts',
+      'bases/debian-12.yaml',
+      'bases/common/debian.yaml',
       'bootstrap/agent.sh',
       'recipes/web/recipe.yaml',
     ])
       expect(paths).toContain(path)
     const strange = paths.filter(
-      (path) => !/^(dist|bootstrap|recipes)\//.test(path) && !/^(package\.json|README\.md|LICENSE)$/.test(path),
+      (path) => !/^(bases|dist|bootstrap|recipes)\//.test(path) && !/^(package\.json|README\.md|LICENSE)$/.test(path),
     )
     expect(strange).toEqual([])
     expect(paths.filter((path) => /\.(key|pem|tsbuildinfo)$/.test(path))).toEqual([])

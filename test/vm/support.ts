@@ -6,6 +6,9 @@ import { collect, runCli, startCli, type CliHome, type CliResult } from '../supp
 /** The bases of all VM tests, and of the user's own runs: building one takes longer than a test. */
 export const sharedCache = process.env['PARBAKE_CACHE'] ?? join(homedir(), '.cache', 'parbake')
 
+/** Tests that a bounded run leaves out; `PARBAKE_TEST_FULL=1 npm test` runs them too. */
+export const fullOnly = process.env['PARBAKE_TEST_FULL'] === '1'
+
 /** Runs a verb that must succeed and hands back its JSON. */
 export async function cliJson<T>(home: CliHome, env: Readonly<Record<string, string>>, ...args: string[]): Promise<T> {
   const result = await runCli([...args, '--json'], { cwd: home.cwd, env })
