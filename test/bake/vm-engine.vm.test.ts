@@ -41,9 +41,9 @@ const [marker, stays] = [halves(), halves()]
 const files: StepSpec = {
   name: 'files',
   script: `gone=${marker[0]}
-gone=$gone${marker[1]}
+gone="$gone"${marker[1]}
 stays=${stays[0]}
-stays=$stays${stays[1]}
+stays="$stays"${stays[1]}
 mkdir /srv/f
 for i in $(seq 100); do
   for j in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo $gone; done >/srv/f/gone-$i
