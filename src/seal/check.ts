@@ -6,7 +6,7 @@ import { Cleanup } from '../util/cleanup.ts'
 import { extUnused } from './ext.ts'
 import { openFileView } from './file-view.ts'
 import { describeOffsets } from './locate.ts'
-import { lookAtFiles, type Finding, type Look } from './look.ts'
+import { lookAtFiles, type Finding } from './look.ts'
 import type { Needle } from './needles.ts'
 import { totalLength } from './ranges.ts'
 import { dataRanges, scanRaw } from './raw-scan.ts'
@@ -44,33 +44,21 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
   const disk = stack.use(await exposeRaw(context, { ...options.disk, writable: false, workFolder: options.workFolder }))
   const layout = await withReadAt(disk, (read) => readLayout(read, disk.sizeBytes))
   const view = stack.use(await openFileView(context, disk, layout, options.workFolder))
-  const [raw, look] = await Promise.allSettled([
-    checkBytes(context, options, disk, layout),
-    lookAtFiles(view.root, context.signal),
-  ])
-  return join(raw, look, view)
+  // One after the other: the first has read all that the second reads file by file.
+  const raw = await checkBytes(context, options, disk, layout)
+  const look = await lookAtFiles(view.root, context.signal)
+  return {
+    findings: [...look.findings, ...raw.findings],
+    filesLooked: look.filesLooked,
+    bytesScanned: raw.bytesScanned,
+    how: view.how,
+    notLooked: view.notLooked,
+  }
 }
 
 interface RawLook {
   readonly findings: readonly Finding[]
   readonly bytesScanned: number
-}
-
-/** Both have ended before anything is closed, whichever failed. */
-function join(
-  raw: PromiseSettledResult<RawLook>,
-  look: PromiseSettledResult<Look>,
-  { how, notLooked }: Pick<SealReport, 'how' | 'notLooked'>,
-): SealReport {
-  if (raw.status === 'rejected') throw raw.reason
-  if (look.status === 'rejected') throw look.reason
-  return {
-    findings: [...look.value.findings, ...raw.value.findings],
-    filesLooked: look.value.filesLooked,
-    bytesScanned: raw.value.bytesScanned,
-    how,
-    notLooked,
-  }
 }
 
 async function checkBytes(

@@ -1,11 +1,11 @@
-import { closeSync, constants, lstatSync, openSync, readdirSync, readFileSync, readSync, type Stats } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { InterruptedError } from '../errors.ts'
+import { FileScanner, type FileMatch } from './file-scanner.ts'
 import { globSource } from './glob.ts'
 import { sealList, type SealEntry } from './list.ts'
 import { PackageFiles } from './package-files.ts'
-import { findFileSecrets, findSecrets, reach, type SecretMatch } from './secret-rules.ts'
 
 /** Something that must not be on a sealed disk. */
 export interface Finding {
@@ -23,7 +23,6 @@ export interface Look {
 
 /** Milliseconds of work between two looks at signals and timers. */
 const sliceMs = 10
-const chunkBytes = 4 << 20
 
 /**
  * Files that hold a key by their purpose and that nobody trusts. The snakeoil certificate is made by the package ssl-cert
@@ -38,6 +37,7 @@ export async function lookAtFiles(root: string, signal: AbortSignal): Promise<Lo
   const matchers = listMatchers(homesOf(root))
   const anyEntry = new RegExp(`^(?:${matchers.map(({ source }) => source).join('|')})$`)
   const packages = new PackageFiles(root)
+  const scanner = new FileScanner()
   const findings: Finding[] = []
   let filesLooked = 0
   let until = performance.now() + sliceMs
@@ -54,7 +54,7 @@ export async function lookAtFiles(root: string, signal: AbortSignal): Promise<Lo
     }
     if (!stats.isFile() || stats.size === 0) continue
     filesLooked += 1
-    for (const match of scanFile(root, path, stats.size)) {
+    for (const match of await scanner.scan(root, path, stats)) {
       if (!isAllowed(packages, path, match))
         findings.push({ id: match.id, where: placeOf(path, match), why: match.why })
     }
@@ -125,38 +125,6 @@ function checkEntry(entry: SealEntry, root: string, path: string, stats: Stats):
         ? finding(`must be '${must.text.trim()}'`)
         : []
   }
-}
-
-interface FileMatch extends SecretMatch {
-  /** Line, counted from 1; undefined in binary files. */
-  readonly line: number | undefined
-  /** The first bytes of the match, as Latin-1 text. */
-  readonly text: string
-}
-
-let chunk: Buffer | undefined
-
-function scanFile(root: string, path: string, size: number): readonly FileMatch[] {
-  const file = openSync(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW)
-  chunk ??= Buffer.allocUnsafe(chunkBytes)
-  const matches = new Map<string, FileMatch>()
-  try {
-    for (let offset = 0; offset < size; offset += chunkBytes - 2 * reach.after) {
-      const length = readSync(file, chunk, 0, chunkBytes, offset)
-      const text = chunk.toString('latin1', 0, length)
-      const isText = !text.slice(0, 2048).includes('\0')
-      for (const match of [...findSecrets(text), ...(offset === 0 ? findFileSecrets(path, text) : [])]) {
-        const line = isText && offset === 0 ? text.slice(0, match.index).split('\n').length : undefined
-        const index = match.index + offset
-        const start = text.slice(match.index, match.index + 200)
-        matches.set(`${match.id} ${index}`, { ...match, index, line, text: start })
-      }
-      if (length < chunkBytes) break
-    }
-  } finally {
-    closeSync(file)
-  }
-  return [...matches.values()]
 }
 
 function isAllowed(packages: PackageFiles, path: string, match: FileMatch): boolean {
