@@ -5,12 +5,13 @@
 # Usage: inventory.sh print            the inventory on stdout
 #        inventory.sh converge         lets the agent run once more; its report on stdout
 #        inventory.sh settle           returns when the boot is over and nothing is at work any more
-#        inventory.sh serve PORT       does these for a host on a virtio-serial port, line by line:
+#        inventory.sh serve IN OUT     does these for a host on a virtio-serial port or two FIFOs, line by line:
 #
 #   host asks         answers
 #   (at start)        here
 #   settle            settled
-#   converge          report JSON, then: converged STATUS
+#   report            report JSON of the last converge
+#   converge          report JSON
 #   print             print-begin, base64 of the gzipped inventory in lines, print-end | print-failed
 #
 # The inventory has one record a line: a word, then fields with tabs between them. `file` lines are JSON, so that any name
@@ -22,6 +23,7 @@ umask 077
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 HERE=/run/parbake-verify
+REPORT=/var/lib/parbake/report.json
 TAB='	'
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -123,7 +125,9 @@ for line in open("/proc/self/mounts"):
     point = point.encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "surrogateescape")
     mounts.append((point, kind in real))
 points = {point for point, _ in mounts}
-roots = ["/"] + sorted({point for point, wanted in mounts if wanted and point != "/" and os.path.isdir(point)})
+# What lasts for one boot only is not compared.
+brief = ("/run", "/proc", "/sys", "/dev", "/tmp")
+roots = ["/"] + sorted({point for point, wanted in mounts if wanted and point != "/" and not (point + "/").startswith(tuple(name + "/" for name in brief)) and os.path.isdir(point)})
 kinds = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFCHR: "c", stat.S_IFBLK: "b", stat.S_IFIFO: "p", stat.S_IFSOCK: "s"}
 
 def walk(folder):
@@ -193,24 +197,19 @@ print_inventory() {
   printf 'end\n'
 }
 
-# The boot is over when cloud-init has finished, the agent has ended and systemd has no job left.
+# The boot is over when cloud-init has finished, the agent has ended and systemd has no job left. How long to wait for that
+# is the host's affair.
 settle() {
-  st_left=3000
-  while [ $st_left -gt 0 ]; do
-    if [ -e /run/cloud-init/result.json ] && ! systemctl --quiet is-active parbake-boot.service 2>/dev/null; then break; fi
-    st_left=$((st_left - 1))
-    sleep 0.2
-  done
+  until [ -e /run/cloud-init/result.json ] && ! systemctl --quiet is-active parbake-boot.service 2>/dev/null; do sleep 0.2; done
   timeout 300 systemctl is-system-running --wait >/dev/null 2>&1
   sync
-  [ $st_left -gt 0 ]
 }
 
 converge() {
-  rm -f /var/lib/parbake/report.json
+  rm -f "$REPORT"
   /usr/local/sbin/parbake-agent run </dev/null >"$HERE/converge.log" 2>&1
   cv_status=$?
-  cat /var/lib/parbake/report.json 2>/dev/null
+  cat "$REPORT" 2>/dev/null
   return $cv_status
 }
 
@@ -226,24 +225,25 @@ send_inventory() {
   fi
 }
 
-serve() { # PORT
+serve() { # IN OUT
   sv_left=600
   while [ ! -e "$1" ] && [ $sv_left -gt 0 ]; do
     sv_left=$((sv_left - 1))
     sleep 0.2
   done
-  exec 3<>"$1" || return
-  echo here >&3
+  # A port may be opened but once.
+  if [ "$1" = "$2" ]; then exec 3<>"$1" 4>&3; else exec 3<"$1" 4>"$2"; fi || return
+  echo here >&4
   while read -r sv_command <&3; do
     case $sv_command in
-    settle) if settle; then echo settled >&3; else echo 'failed cloud-init or the agent did not finish' >&3; fi ;;
-    converge)
-      sv_report=$(converge)
-      sv_status=$?
-      printf 'report %s\nconverged %s\n' "$sv_report" "$sv_status" >&3
+    settle)
+      settle
+      echo settled >&4
       ;;
-    print) send_inventory >&3 ;;
-    *) printf 'failed unknown command %s\n' "$sv_command" >&3 ;;
+    report) printf 'report %s\n' "$(cat "$REPORT" 2>/dev/null)" >&4 ;;
+    converge) printf 'report %s\n' "$(converge)" >&4 ;;
+    print) send_inventory >&4 ;;
+    *) printf 'failed unknown command %s\n' "$sv_command" >&4 ;;
     esac
   done
 }
@@ -253,9 +253,9 @@ case ${1:-} in
 print) print_inventory ;;
 converge) converge ;;
 settle) settle ;;
-serve) serve "${2:?usage: inventory.sh serve PORT}" ;;
+serve) serve "${2:?usage: inventory.sh serve IN OUT}" "${3:-$2}" ;;
 *)
-  echo 'usage: inventory.sh print | converge | settle | serve PORT' >&2
+  echo 'usage: inventory.sh print | converge | settle | serve IN OUT' >&2
   exit 2
   ;;
 esac

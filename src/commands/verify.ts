@@ -7,6 +7,7 @@ import type { LaunchDisk } from '../launch/launch.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import { openStore } from '../store/open.ts'
 import { chooseRunner, runnerNames, type RunnerName } from '../verify/choose-runner.ts'
+import type { BaseDisk } from '../verify/host.ts'
 import { renderVerification, verdict } from '../verify/render.ts'
 import { baseDisk, verify } from '../verify/verify.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
@@ -45,8 +46,8 @@ export const build: BuildCommand = (app) =>
       }
       const recipe = await loadRecipe(folder)
       const channel = options.channel ?? context.config.channel
-      const runner = await chooseRunner(context, options.engine ?? 'auto', recipe)
       const { image, base } = await chooseDisks(context, recipe.name, channel, options)
+      const runner = await chooseRunner(context, options.engine ?? 'auto', base)
       const result = await verify(context, {
         ...{ recipe, channel, base, image, runner },
         ...(options.timeout === undefined ? {} : { timeoutSeconds: options.timeout }),
@@ -67,7 +68,7 @@ async function chooseDisks(
   recipe: string,
   channel: string,
   options: Options,
-): Promise<{ readonly image: LaunchDisk; readonly base: LaunchDisk }> {
+): Promise<{ readonly image: LaunchDisk; readonly base: BaseDisk }> {
   const { config, signal } = context
   if (options.disk !== undefined) {
     const base = await baseDisk(context, options.base ?? config.base)

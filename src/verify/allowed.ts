@@ -47,6 +47,16 @@ export const builtInAllowances: readonly Allowance[] = [
     '/var/backups/**',
   ]),
   ...allow(
+    'editor-backups',
+    'copies that editors and packages leave of what they change; a seal removes them',
+    ['/etc/**/*.bak', '/etc/**/*~', '/root/**/*.bak', '/root/**/*~', '/srv/**/*.bak', '/srv/**/*~'],
+    { aspects: ['existence'], only: 'base' },
+  ),
+  ...allow('mail', 'what cron and others wrote to people; a seal removes it', ['/var/mail/**', '/var/spool/mail/**'], {
+    aspects: ['existence', 'content'],
+    only: 'base',
+  }),
+  ...allow(
     'accounts',
     'users, groups and whether they have a password are compared one by one; the files order them by time and date changes',
     ['/etc/passwd', '/etc/shadow', '/etc/group', '/etc/gshadow', '/etc/subuid', '/etc/subgid'],

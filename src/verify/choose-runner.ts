@@ -1,32 +1,28 @@
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
-import type { Recipe } from '../recipe/model.ts'
-import type { HostRunner } from './host.ts'
+import { containerRunner } from './container/host.ts'
+import type { BaseDisk, HostRunner } from './host.ts'
 import { vmRunner } from './vm-host.ts'
 
 export const runnerNames = ['container', 'vm'] as const
 export type RunnerName = (typeof runnerNames)[number]
 
 /** All ways to run hosts, the fastest first. */
-const runners: readonly HostRunner[] = [vmRunner]
+const runners: readonly HostRunner[] = [containerRunner, vmRunner]
 
 /**
  * The wanted way to run hosts, or with `auto` the first that has no obstacle. Throws UserError that names the obstacles
  * where none is left.
  */
-export async function chooseRunner(
-  context: Context,
-  wanted: RunnerName | 'auto',
-  recipe: Pick<Recipe, 'name'>,
-): Promise<HostRunner> {
+export async function chooseRunner(context: Context, wanted: RunnerName | 'auto', base: BaseDisk): Promise<HostRunner> {
   const obstacles: string[] = []
   for (const runner of runners) {
     if (wanted !== 'auto' && runner.name !== wanted) continue
-    const obstacle = await runner.obstacle(context)
+    const obstacle = await runner.obstacle(context, { base })
     if (obstacle === undefined) return runner
     obstacles.push(`${runner.name} cannot be used: ${obstacle}`)
   }
-  throw new UserError(`hosts of ${recipe.name} cannot be run here:\n${obstacles.map((o) => `  ${o}`).join('\n')}`, {
+  throw new UserError(`hosts cannot be run here:\n${obstacles.map((o) => `  ${o}`).join('\n')}`, {
     hint: "mend one of these, or see 'parbake doctor'",
     code: 'no-engine',
   })

@@ -4,6 +4,11 @@ import type { Report } from '../profile/report.ts'
 import type { Recipe } from '../recipe/model.ts'
 import type { Inventory } from './inventory.ts'
 
+/** A plain base to launch from. */
+export interface BaseDisk extends LaunchDisk {
+  readonly digest: string
+}
+
 /** What to boot, and for whom. */
 export interface HostRequest {
   readonly recipe: Pick<Recipe, 'name' | 'everyMinutes'>
@@ -30,7 +35,7 @@ export interface VerifyHost extends AsyncDisposable {
 export interface HostRunner {
   readonly name: 'vm' | 'container'
   /** Why it cannot be used here, to be read after "cannot be used: "; undefined where it can. */
-  obstacle(context: Context): Promise<string | undefined>
+  obstacle(context: Context, disks: { readonly base: BaseDisk }): Promise<string | undefined>
   /** Boots a host and resolves when it has converged. Throws UserError where it does not. */
   start(context: Context, request: HostRequest): Promise<VerifyHost>
 }

@@ -9,7 +9,7 @@ import { builtInAllowances } from './allowed.ts'
 import { loadAllowances } from './allowance-file.ts'
 import { compare, countCompared, type Compared } from './compare.ts'
 import { explain, type Allowance, type Explanation } from './explain.ts'
-import type { HostRequest, HostRunner, VerifyHost } from './host.ts'
+import type { BaseDisk, HostRequest, HostRunner, VerifyHost } from './host.ts'
 import { idempotenceCheck, type IdempotenceCheck } from './idempotence.ts'
 import { identityChecks, type IdentityCheck } from './identity.ts'
 import type { Inventory } from './inventory.ts'
@@ -18,7 +18,7 @@ export interface VerifyOptions {
   readonly recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'folder'>
   readonly channel: string
   /** What the image is held against. */
-  readonly base: LaunchDisk
+  readonly base: BaseDisk
   readonly image: LaunchDisk
   readonly runner: HostRunner
   /** KVM seconds that each host may take until it is ready. */
@@ -138,7 +138,7 @@ function refuseOtherImage(report: Report, disk: LaunchDisk): void {
 }
 
 /** The base that a host is launched from for comparison. */
-export async function baseDisk(context: Context, name: string): Promise<LaunchDisk> {
-  const base = await findBase(name, context)
-  return { path: base.path, imageId: '', base: base.name }
+export async function baseDisk(context: Context, nameOrDigest: string): Promise<BaseDisk> {
+  const { path, name, digest } = await findBase(nameOrDigest, context)
+  return { path, imageId: '', base: name, digest }
 }

@@ -1,0 +1,161 @@
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import { join } from 'node:path'
+import { findBaseObstacle } from '../../bake/container/base-facts.ts'
+import { makeCgroups } from '../../bake/container/cgroup.ts'
+import { openNetwork, type ContainerNetwork } from '../../bake/container/network.ts'
+import { nspawnArgs } from '../../bake/container/nspawn.ts'
+import { Port } from '../../bake/container/port.ts'
+import { openRelay } from '../../bake/container/relay.ts'
+import type { Context } from '../../context.ts'
+import { InterruptedError, UserError } from '../../errors.ts'
+import { fuseObstacle } from '../../disk/expose.ts'
+import { openNamespace } from '../../disk/namespace.ts'
+import { loadTrustedKeys } from '../../keys/index.ts'
+import { openGuestStore } from '../../launch/guest-store.ts'
+import { convergeFailed } from '../../launch/launch.ts'
+import type { Report } from '../../profile/report.ts'
+import { tempDir, type TempDir } from '../../system/temp.ts'
+import { findTool } from '../../system/tools.ts'
+import { makeUserData } from '../../user-data/make.ts'
+import { Cleanup } from '../../util/cleanup.ts'
+import type { HostRequest, HostRunner } from '../host.ts'
+import { Probe } from '../probe.ts'
+import { newHostName, writeControl } from './control.ts'
+import { startNspawn } from './nspawn-process.ts'
+import { openRoot } from './root.ts'
+
+/** Hosts as systemd-nspawn containers on an overlay over the disk: no kernel, no firmware of their own, but in seconds. */
+export const containerRunner: HostRunner = {
+  name: 'container',
+  async obstacle(context, disks) {
+    if (process.getuid?.() !== 0) return 'it needs root'
+    const fuse = await fuseObstacle()
+    if (fuse !== undefined) return fuse
+    for (const tool of ['systemd-nspawn', 'slirp4netns', 'nsenter', 'unshare', 'losetup', 'ip', 'mkfifo']) {
+      if ((await findTool(tool)) === undefined) return `${tool} is missing`
+    }
+    const { base: name, digest, path } = disks.base
+    return findBaseObstacle(context, { name, digest, path })
+  },
+  async start(context, request) {
+    await using stack = new Cleanup()
+    const work = stack.use(await workFolder(context))
+    const root = stack.use(await openRoot(context, request.disk.path, work.path))
+    const router = stack.use(await openNamespace(context, { network: true }))
+    const network = stack.use(await openNetwork(context, router))
+    const host = newHostName(request.recipe.name)
+    const control = join(work.path, 'control')
+    const userData = await userDataIn(context, request, network, stack)
+    await writeControl(control, { userData, host, net: network.net })
+    const consoleLog = join(context.config.cacheDir, 'logs', `${host.hostname}.log`)
+    await mkdir(join(context.config.cacheDir, 'logs'), { recursive: true })
+    const onLine = (line: string) => context.reporter.emit({ type: 'console', source: host.hostname, line })
+    const probe = new Probe(request.role)
+    const port = await Port.create(control, (line) => probe.push(line))
+    stack.defer(() => port.close())
+    const limits = { memoryBytes: Math.floor(totalmem() / 4) * 3, processes: 16_384 }
+    const cgroups = stack.use(await makeCgroups(host.instanceId.slice(-8), limits))
+    const args = nspawnArgs({
+      ...{ name: host.hostname, hostname: host.hostname, root: root.root, control, readOnly: root.others },
+    })
+    const container = stack.use(
+      await startNspawn(root.namespace, args, { procsFiles: cgroups.procsFiles, consoleLog, onLine }),
+    )
+    void container.exited.then((how) => port.end(ended(how, request.role, consoleLog)))
+    stack.defer(onInterrupt(context, port))
+    await network.attach(await container.initPid(context.signal))
+    await probe.attach(port)
+    // All of the first converge is in it.
+    await probe.settle(request.timeoutSeconds ?? 900)
+    const report = checked(await probe.report(), request.role, consoleLog)
+    const kept = stack.move()
+    return {
+      report,
+      settle: () => Promise.resolve(),
+      converge: () => probe.converge(),
+      inventory: () => probe.inventory(),
+      [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
+    }
+  },
+}
+
+/** The user-data that any host gets, with the one port of this machine that it needs brought to it. */
+async function userDataIn(
+  context: Context,
+  { recipe, channel }: HostRequest,
+  network: ContainerNetwork,
+  stack: Cleanup,
+): Promise<Uint8Array> {
+  const { config } = context
+  const store = stack.use(await openGuestStore(context))
+  const { endpoint } = store.overrides
+  const { bytes } = await makeUserData({
+    recipeName: recipe.name,
+    everyMinutes: recipe.everyMinutes,
+    config,
+    target: 'nocloud',
+    trustedKeys: loadTrustedKeys(config),
+    overrides: {
+      ...store.overrides,
+      ...(endpoint === undefined ? {} : { endpoint: await relayed(endpoint, network, stack) }),
+      ...{ purpose: 'verify', channel },
+    },
+  })
+  return bytes
+}
+
+/** QEMU's guests find this machine's loopback as 10.0.2.2; here only the port that is needed can be reached. */
+async function relayed(endpoint: string, network: ContainerNetwork, stack: Cleanup): Promise<string> {
+  const url = new URL(endpoint)
+  if (url.hostname !== '10.0.2.2') return endpoint
+  const relay = stack.use(await openRelay(network, Number(url.port === '' ? 80 : url.port)))
+  url.host = new URL(relay.url).host
+  return url.href.replace(/\/$/, '')
+}
+
+function checked(report: Report | undefined, role: string, consoleLog: string): Report {
+  if (report === undefined) {
+    throw new UserError(`the host from the ${role} did not converge: its agent left no report`, {
+      hint: `the whole console is in ${consoleLog}`,
+      code: 'converge-failed',
+    })
+  }
+  if (report.outcome === 'failed') throw convergeFailed(report, consoleLog)
+  return report
+}
+
+function ended(how: string, role: string, consoleLog: string): UserError {
+  return new UserError(`the host from the ${role} ended by itself (${how})`, {
+    hint: `the whole console is in ${consoleLog}`,
+    code: 'container-ended',
+  })
+}
+
+/** Whoever waits for the host need not wait any more; hands back what undoes that. */
+function onInterrupt({ signal }: Context, port: Port): () => void {
+  const interrupt = () => port.end(new InterruptedError())
+  signal.addEventListener('abort', interrupt)
+  if (signal.aborted) interrupt()
+  return () => signal.removeEventListener('abort', interrupt)
+}
+
+/** On the cache's file system, which has room; what killed processes left there is removed. */
+async function workFolder(context: Context): Promise<TempDir> {
+  const parent = join(context.config.cacheDir, 'verify')
+  await mkdir(parent, { recursive: true, mode: 0o700 })
+  for (const entry of await readdir(parent)) {
+    const pid = /^parbake-(\d+)-/.exec(entry)?.[1]
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, entry), { recursive: true, force: true })
+  }
+  return tempDir(String(process.pid), parent)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,94 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { readFile, readlink } from 'node:fs/promises'
+import { finished } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isNoise, nspawnEnvironment } from '../../bake/container/nspawn.ts'
+import { UserError } from '../../errors.ts'
+import { throwIfInterrupted, type MountNamespace } from '../../disk/namespace.ts'
+import { needTool } from '../../system/tools.ts'
+import { cleanLine } from '../../vm/line-log.ts'
+
+export interface NspawnProcess extends AsyncDisposable {
+  /** Resolves when the container is gone, with what its end was. */
+  readonly exited: Promise<string>
+  /**
+   * Process 1 of the container, as this machine counts, as soon as it has a network of its own. Throws UserError where the
+   * container does not start.
+   */
+  initPid(signal: AbortSignal): Promise<number>
+}
+
+/** Enters the control groups, then becomes what follows. */
+const enterScript = 'for file in $1; do echo $$ >"$file" || exit; done; shift; exec "$@"'
+
+/** Starts systemd-nspawn in a mount namespace. Disposing it ends everything in the container at once. */
+export async function startNspawn(
+  namespace: MountNamespace,
+  args: readonly string[],
+  options: {
+    readonly procsFiles: readonly string[]
+    readonly consoleLog: string
+    readonly onLine: (line: string) => void
+  },
+): Promise<NspawnProcess> {
+  const command = namespace.argv(await needTool('systemd-nspawn'), args)
+  // Each becomes the next, so that the kernel ends nspawn, and with it the container, when this process ends.
+  const child = spawn(
+    await needTool('setpriv'),
+    ['--pdeathsig', 'KILL', 'sh', '-c', enterScript, 'enter', options.procsFiles.join(' '), ...command],
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, ...nspawnEnvironment } },
+  )
+  const exited = watch(child, options.consoleLog, options.onLine)
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', () => resolve())
+    child.once('error', (error) => reject(new UserError(`systemd-nspawn does not start: ${error.message}`)))
+  })
+  return {
+    exited,
+    initPid: (signal) => initPid(child, options.consoleLog, signal),
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
+async function initPid(child: ChildProcess, consoleLog: string, signal: AbortSignal): Promise<number> {
+  const parent = child.pid ?? 0
+  const own = await readlink(`/proc/${parent}/ns/net`).catch(() => '')
+  const deadline = performance.now() + 60_000
+  while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
+    throwIfInterrupted(signal)
+    const children = await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8').catch(() => '')
+    const pid = /^\d+/.exec(children)?.[0]
+    const its = pid === undefined ? own : await readlink(`/proc/${pid}/ns/net`).catch(() => own)
+    if (pid !== undefined && its !== own) return Number(pid)
+    await sleep(5)
+  }
+  throw new UserError('systemd-nspawn did not start the container', {
+    hint: `what it said is in ${consoleLog}`,
+    code: 'container-ended',
+  })
+}
+
+async function watch(child: ChildProcess, consoleLog: string, onLine: (line: string) => void): Promise<string> {
+  const log = createWriteStream(consoleLog, { flags: 'a', mode: 0o600 })
+  log.on('error', () => {})
+  let partial = ''
+  const onChunk = (chunk: Buffer) => {
+    log.write(chunk)
+    const lines = `${partial}${chunk.toString()}`.split('\n')
+    partial = lines.pop() ?? ''
+    for (const line of lines.map(cleanLine)) if (!isNoise(line)) onLine(line)
+  }
+  child.stdout?.on('data', onChunk)
+  child.stderr?.on('data', onChunk)
+  const how = await new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (code, signal) => resolve(signal ?? `exit code ${code ?? 'unknown'}`))
+  })
+  log.end()
+  await finished(log).catch(() => {})
+  return how
+}
