@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough, type Writable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { createLayerDisk, diskIn, mediumBytes, writePaddedMedium, writeThin } from '../../src/bake/vm/disks.ts'
 import { Driver } from '../../src/bake/vm/driver.ts'
@@ -135,11 +135,9 @@ describe('disks', () => {
       string,
     ]
     await fill(await createLayerDisk(low, base, size, context), [
-      ...[
-        [1, 2],
-        [20, 2],
-        [21, 2],
-      ].map(([block, byte]) => [block!, byte!] as const),
+      [1, 2],
+      [20, 2],
+      [21, 2],
     ])
     await fill(await createLayerDisk(middle, diskIn(low), size, context), [
       [20, 3],
@@ -180,7 +178,7 @@ describe('the terminal', () => {
     [{}, 'vt100', 'ttyS1 24 80 vt100'],
     [{}, 'x; reboot', 'ttyS1 24 80 linux'],
   ])('%j as %s is %s', (size, term, expected) => {
-    expect(terminalArgument(size as Writable & { rows?: number }, term)).toBe(expected)
+    expect(terminalArgument(size, term)).toBe(expected)
   })
 
   /** A guest's serial port: what it got, and a way to say something. */

@@ -1,7 +1,6 @@
 import { mkdir, truncate, stat, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
-import { UserError } from '../../errors.ts'
 import { run } from '../../system/run.ts'
 import { tempDir } from '../../system/temp.ts'
 import { needTool } from '../../system/tools.ts'
@@ -101,5 +100,4 @@ export async function writeThin(
     options,
   )
   await run(qemuImg, ['rebase', '-f', 'qcow2', '-t', 'unsafe', '-b', base, '-F', 'qcow2', target], options)
-  if ((await stat(target)).size === 0) throw new UserError(`${target} is empty`, { code: 'bake-failed' })
 }

@@ -116,11 +116,8 @@ export class VmSession implements BakeSession {
     await this.#poweredOff(vm)
     const top = diskIn(this.#layer)
     const path = join(work, 'sealed.qcow2')
-    if (thin && !this.#onBase) {
-      await writeThin({ top, base: job.base.path, target: path, virtualSizeBytes: note.virtualSizeBytes }, context)
-    } else {
-      return { path: await moveTo(top, path), format: 'qcow2' }
-    }
+    if (!thin || this.#onBase) return { path: await moveTo(top, path), format: 'qcow2' }
+    await writeThin({ top, base: job.base.path, target: path, virtualSizeBytes: note.virtualSizeBytes }, context)
     return { path, format: 'qcow2' }
   }
 
@@ -133,7 +130,7 @@ export class VmSession implements BakeSession {
   async #serveShells(): Promise<void> {
     while (!this.#disposed) {
       try {
-        await this.#startShell({ write: () => true } as unknown as UserSide['output'])
+        await this.#startShell({})
         await sleep(500)
       } catch {
         // The machine has ended.
@@ -142,8 +139,8 @@ export class VmSession implements BakeSession {
     }
   }
 
-  #startShell(output: UserSide['output']): Promise<void> {
-    const ended = this.#parts.driver.shell(terminalArgument(output)).finally(() => (this.#openShell = undefined))
+  #startShell(size: Parameters<typeof terminalArgument>[0]): Promise<void> {
+    const ended = this.#parts.driver.shell(terminalArgument(size)).finally(() => (this.#openShell = undefined))
     this.#openShell = ended
     ended.catch(() => {})
     return ended

@@ -16,9 +16,12 @@ export interface UserSide {
 }
 
 /** The driver's argument for a shell on the guest's terminal, with the size and kind of the user's. Pure. */
-export function terminalArgument(output: UserSide['output'], term = process.env['TERM']): string {
+export function terminalArgument(
+  size: { readonly rows?: number; readonly columns?: number },
+  term = process.env['TERM'],
+): string {
   const kind = term !== undefined && /^[A-Za-z0-9._+-]+$/.test(term) ? term : 'linux'
-  return `${guestTerminal} ${output.rows ?? 24} ${output.columns ?? 80} ${kind}`
+  return `${guestTerminal} ${size.rows ?? 24} ${size.columns ?? 80} ${kind}`
 }
 
 /** Connects to the guest's terminal. Throws UserError where another one is connected or the machine is gone. */
