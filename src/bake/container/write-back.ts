@@ -73,8 +73,9 @@ async function copyChanges(context: Context, input: WriteBackInput, disk: RawDis
   await namespace.run(
     await needTool('rsync'),
     [
-      // In place, for nothing is in the way: so no temporary names get into the folders of the disk.
-      ...['-aHAXS', '--numeric-ids', '--ignore-times', '--inplace', '--from0', '--files-from=-'],
+      // In place, for nothing is in the way: so no temporary names get into the folders of the disk. Times to the
+      // nanosecond: or a folder would keep that of the copy where both are of the same second.
+      ...['-aHAXS', '--numeric-ids', '--ignore-times', '--modify-window=-1', '--inplace', '--from0', '--files-from=-'],
       ...[`${merged}/`, `${system.innerRoot}/`],
     ],
     { ...options, input: changes.copy.join('\0') },
