@@ -9,7 +9,7 @@ import { manifestSchema, type DraftManifest, type ImageManifest } from '../image
 import { imageInfo } from '../image/qemu-img.ts'
 import { loadSigningKey, loadTrustedKeys } from '../keys/index.ts'
 import { startPackageCache } from '../package-cache/server.ts'
-import { bakedSteps, type Plan } from '../plan/model.ts'
+import { appliedTunings, bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
 import { sealNeedles } from '../seal/needles.ts'
@@ -47,8 +47,6 @@ export interface BakeOptions {
   readonly output?: string
   /** False: do not launch the image before it is handed over; only with `output`. */
   readonly verify?: boolean
-  /** Names of the boot tunings to apply; none by default. */
-  readonly tunings?: readonly string[]
 }
 
 export interface BakeResult {
@@ -117,12 +115,8 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
   }
 }
 
-function wouldBeSame(manifest: ImageManifest, { plan, thin, tunings }: BakeOptions): boolean {
-  return (
-    manifest.planDigest === plan.planDigest &&
-    (manifest.format.backing !== undefined) === (thin === true) &&
-    (manifest.tunings ?? []).join(',') === (tunings ?? []).join(',')
-  )
+function wouldBeSame(manifest: ImageManifest, { plan, thin }: BakeOptions): boolean {
+  return manifest.planDigest === plan.planDigest && (manifest.format.backing !== undefined) === (thin === true)
 }
 
 interface MadeImage {
@@ -146,7 +140,7 @@ async function makeImage(
   const result = await withCaches(context, async (cache, packageCache) => {
     const ran = await runJob(context, {
       ...{ job, engine, recipe, steps: bakedSteps(plan), thin, cache, work, packageCache },
-      tunings: options.tunings ?? [],
+      tunings: appliedTunings(plan),
       onFailure: options.onFailure ?? 'abort',
       useCache: options.useCache !== false,
     })
@@ -217,7 +211,7 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
     base: { name: base.name, digest: base.digest },
     bundle: job.bundle.sha256,
     steps: ran.steps.map((step) => ({ ...step })),
-    tunings: [...(options.tunings ?? [])],
+    tunings: [...appliedTunings(plan)],
     planDigest: plan.planDigest,
     format: { type: 'qcow2', compression: 'zstd', ...(thin ? { backing: backingName(base.digest) } : {}) },
     sizeBytes,

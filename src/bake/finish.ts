@@ -7,6 +7,7 @@ import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { sealCheck, type SealReport } from '../seal/check.ts'
 import type { Needle } from '../seal/needles.ts'
+import { scrubDisk } from '../seal/scrub.ts'
 import type { BakeJob, SealedDisk } from './engine.ts'
 
 export interface FinishInput {
@@ -26,6 +27,7 @@ export interface FinishInput {
  */
 export async function finishDisk(context: Context, input: FinishInput): Promise<SealReport> {
   const { reporter } = context
+  await dropDeleted(context, input)
   const look = phase(
     reporter,
     'check the seal from outside',
@@ -38,6 +40,17 @@ export async function finishDisk(context: Context, input: FinishInput): Promise<
   refuseFindings(looked.value)
   if (written.status === 'rejected') throw written.reason
   return looked.value
+}
+
+/** A trimmed qcow2 file still holds what shares a cluster with something in use; a raw one does not. */
+async function dropDeleted(context: Context, { sealed, work }: FinishInput): Promise<void> {
+  if (sealed.format !== 'qcow2') return
+  await phase(
+    context.reporter,
+    'drop deleted data',
+    () => scrubDisk(context, { disk: sealed, workFolder: work }),
+    ({ bytes }) => ({ detail: formatBytes(bytes) }),
+  )
 }
 
 async function compress(context: Context, { job, sealed, thin, target }: FinishInput): Promise<void> {

@@ -5,7 +5,7 @@ import { canonicalJson } from '../util/canonical-json.ts'
 import { sha256 } from '../util/sha256.ts'
 import { eligibilityOf, transitiveNeeds, type Eligibility } from './eligibility.ts'
 import { explain } from './explain.ts'
-import type { BakeReason, Plan, PlannedStep, Prediction, RuntimeReason } from './model.ts'
+import type { BakeReason, Plan, PlannedStep, PlannedTuning, Prediction, RuntimeReason } from './model.ts'
 
 export interface PlanInput {
   readonly recipe: Recipe
@@ -13,6 +13,8 @@ export interface PlanInput {
   readonly settings: PlanDefaults
   /** Digest of the base the bake would start from. */
   readonly base?: string
+  /** Ways to make the image boot faster, decided already; none by default. */
+  readonly tunings?: readonly PlannedTuning[]
 }
 
 /** What the agent takes to see that one step is stamped: a few forks of a shell, seconds. An estimate, no measurement. */
@@ -23,7 +25,7 @@ export const residualSecondsPerStep = 0.02
  * far as they are eligible, and all that these need. Pure: equal input gives an equal plan.
  */
 export function makePlan(input: PlanInput): Plan {
-  const { recipe, profile, settings, base } = input
+  const { recipe, profile, settings, base, tunings = [] } = input
   const measured = new Map(profile.steps.map((step) => [step.digest, step]))
   const thresholdSeconds = thresholdOf(profile, settings)
   const decisions = decide(recipe, measured, thresholdSeconds)
@@ -32,6 +34,7 @@ export function makePlan(input: PlanInput): Plan {
   )
   const baked = steps.filter((step) => step.decision === 'bake')
   const prediction = predict(profile, baked)
+  const tuned = tunings.filter((tuning) => tuning.apply).map((tuning) => tuning.name)
   return {
     v: 1,
     recipe: recipe.name,
@@ -39,9 +42,17 @@ export function makePlan(input: PlanInput): Plan {
     settings,
     thresholdSeconds,
     steps,
+    tunings,
     ...(prediction === undefined ? {} : { prediction }),
     notes: notesOf(profile, baked, prediction),
-    planDigest: sha256(canonicalJson({ v: 1, base, steps: baked.map((step) => step.digest) })),
+    planDigest: sha256(
+      canonicalJson({
+        v: 1,
+        base,
+        steps: baked.map((step) => step.digest),
+        ...(tuned.length === 0 ? {} : { tunings: tuned }),
+      }),
+    ),
   }
 }
 

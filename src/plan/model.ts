@@ -70,6 +70,17 @@ export interface Prediction {
   readonly fromPowerOn: boolean
 }
 
+/** The decision about one way to make the image boot faster. */
+export interface PlannedTuning {
+  readonly name: string
+  readonly title: string
+  readonly apply: boolean
+  /** Why it is safe, or why it is left; a clause for people. */
+  readonly why: string
+  /** Seconds of launch-to-ready that it brought where it was measured. */
+  readonly savedSeconds: number
+}
+
 /** What to bake and what to leave: pure data, all digests resolved. */
 export interface Plan {
   readonly v: 1
@@ -81,12 +92,22 @@ export interface Plan {
   readonly thresholdSeconds: number
   /** All steps, in the order in which they run. */
   readonly steps: readonly PlannedStep[]
+  /** Ways to make the image boot faster, in the order in which they are applied; empty where none were considered. */
+  readonly tunings: readonly PlannedTuning[]
   /** Absent where no boot without baked steps was measured. */
   readonly prediction?: Prediction
   /** What the user should know about the figures. */
   readonly notes: readonly string[]
-  /** sha256 of canonical JSON of the base and the baked digests in order: equal exactly while the same would be baked. */
+  /**
+   * sha256 of canonical JSON of the base, the baked digests in order and the names of the tunings, if any: equal exactly
+   * while the same would be baked.
+   */
   readonly planDigest: string
+}
+
+/** Names of the tunings to apply, in order. */
+export function appliedTunings(plan: Plan): readonly string[] {
+  return plan.tunings.filter((tuning) => tuning.apply).map((tuning) => tuning.name)
 }
 
 /** The baked steps, in the order in which they run. */

@@ -1,6 +1,6 @@
 import { formatSeconds } from '../report/reporters.ts'
 import { formatShare, renderTable, terminalStyle, type Cell, type Column, type TableStyle } from '../report/table.ts'
-import type { Plan, PlannedStep, Prediction } from './model.ts'
+import type { Plan, PlannedStep, PlannedTuning, Prediction } from './model.ts'
 
 const columns: readonly Column[] = [
   { header: 'STEP', narrow: 'cut' },
@@ -17,6 +17,7 @@ export function renderPlan(plan: Plan, style: TableStyle = terminalStyle()): str
     `${plan.recipe}: ${baked} of ${plan.steps.length} steps to bake (threshold ${formatSeconds(plan.thresholdSeconds)})`,
   ]
   if (plan.steps.length > 0) blocks.push(renderTable(columns, plan.steps.map(stepRow), style))
+  if (plan.tunings.length > 0) blocks.push(tuningText(plan.tunings))
   if (plan.prediction !== undefined) blocks.push(predictionText(plan.prediction))
   if (plan.notes.length > 0) blocks.push(plan.notes.map((note) => `note: ${note}`).join('\n'))
   blocks.push(`plan ${plan.planDigest.slice(0, 12)}`)
@@ -31,6 +32,12 @@ function stepRow(step: PlannedStep): Cell[] {
     step.share === undefined ? '-' : formatShare(step.share),
     step.explanation,
   ]
+}
+
+function tuningText(tunings: readonly PlannedTuning[]): string {
+  const width = Math.max(...tunings.map(({ name }) => name.length))
+  const lines = tunings.map(({ name, apply, why }) => `  ${name.padEnd(width)}  ${apply ? 'apply' : 'leave'}  ${why}`)
+  return ['boot tuning:', ...lines].join('\n')
 }
 
 function predictionText(prediction: Prediction): string {
