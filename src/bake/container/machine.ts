@@ -103,8 +103,6 @@ async function writeControl({ control, job, network, instanceId }: MachineOption
     'eth0.network': networkdUnit(network.net),
     'seed/user-data': bakeUserData(),
     'seed/meta-data': `instance-id: ${instanceId}\nlocal-hostname: ${bakeHostname}\n`,
-    // The network is there already; what cloud-init would write about it would have to be removed again.
-    'seed/network-config': 'config: disabled\n',
   }
   for (const [path, content] of Object.entries(files)) await writeFile(join(control, path), content)
 }

@@ -78,8 +78,10 @@ for address in "$@"; do ip route add prohibit "$address"; done
 echo 1 >/proc/sys/net/ipv4/ip_forward
 `
 
+/** The kernel may still be busy with the end of the system before. */
 const attachScript = `
 set -e
+ip link delete guest 2>/dev/null || :
 ip link add name guest mtu 65520 type veth peer name eth0 netns "$2"
 echo 1 >/proc/sys/net/ipv4/conf/guest/proxy_arp
 echo 0 >/proc/sys/net/ipv4/neigh/guest/proxy_delay

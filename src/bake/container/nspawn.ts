@@ -32,7 +32,7 @@ export function nspawnArgs(options: NspawnOptions): readonly string[] {
     '--rlimit=NOFILE=1024:524288',
     `--bind=${escape(control)}:${controlFolder}`,
     `--bind-ro=${escape(control)}/driver.service:/run/systemd/system/${driverUnit}`,
-    `--bind-ro=${escape(control)}/eth0.network:/run/systemd/network/10-parbake-bake.network`,
+    `--bind-ro=${escape(control)}/eth0.network:/run/systemd/network/00-parbake-bake.network`,
     ...options.readOnly.map(({ source, target }) => `--bind-ro=${escape(source)}:${escape(target)}`),
     '--',
     ...kernelWords,
@@ -53,6 +53,8 @@ const kernelWords: readonly string[] = [
   'systemd.mask=console-getty.service',
   'systemd.mask=systemd-networkd-wait-online.service',
   `ds=nocloud;s=${controlFolder}/seed/`,
+  // The network is set up already; what cloud-init would write about it would have to be removed again.
+  'network-config=disabled',
 ]
 
 /** The unit that starts the driver, early, for it waits for cloud-init itself. */

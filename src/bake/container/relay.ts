@@ -12,7 +12,7 @@ const net = require('net')
 const [host, port, path] = process.argv.slice(1)
 net.createServer({ allowHalfOpen: true }, (a) => {
   const b = net.connect({ path, allowHalfOpen: true })
-  for (const [x, y] of [[a, b], [b, a]]) x.on('error', () => y.destroy()).on('close', () => y.destroy()).pipe(y)
+  for (const [x, y] of [[a, b], [b, a]]) x.on('error', () => y.destroy()).pipe(y)
 }).listen(Number(port), host, () => console.log('ready'))
 process.stdin.resume().on('end', () => process.exit())
 `
@@ -62,10 +62,7 @@ async function listen(path: string, port: number): Promise<AsyncDisposable> {
     ] as const) {
       open.add(from)
       from.on('error', () => to.destroy())
-      from.on('close', () => {
-        open.delete(from)
-        to.destroy()
-      })
+      from.on('close', () => open.delete(from))
       from.pipe(to)
     }
   })
