@@ -67,10 +67,10 @@ async function boots(name: string, firmware: Firmware): Promise<void> {
     ...{ disk, seed, firmware, channel: true, consoleLog: join(folder.path, 'console.log') },
     ...{ memoryMiB: context.config.vm.memoryMiB, cpus: context.config.vm.cpus },
     accelerator: await probeAccelerator(context.config.vm.accelerator),
-    timeoutSeconds: 90,
+    timeoutSeconds: 110,
   })
-  expect((await vm.waitForLine(/MARK (.*)/, 25)).match[1]).toBe('guest-1 on ext2/ext3')
-  const answer = async (pattern: RegExp) => (await vm.waitForChannelLine(pattern, 15)).match[1]
+  expect((await vm.waitForLine(/MARK (.*)/, 60)).match[1]).toBe('guest-1 on ext2/ext3')
+  const answer = async (pattern: RegExp) => (await vm.waitForChannelLine(pattern, 30)).match[1]
   expect(await answer(/^STATUS (.*)$/)).toBe('status: done []')
   expect(await answer(/^WARNINGS (.*)$/)).toBe('0')
   expect(await answer(/^FAILED (.*)$/)).toBe('0')
@@ -78,7 +78,7 @@ async function boots(name: string, firmware: Firmware): Promise<void> {
   expect(await answer(/^ROOT (.*)$/)).toBe(`/dev/vda1 ${name}`)
   expect(await answer(/^KEYS (.*)$/)).toBe('3')
   expect(await answer(/^MACHINE (.*)$/)).toBe('33')
-  await vm.waitForChannelLine(/^RESOLVES$/, 15)
+  await vm.waitForChannelLine(/^RESOLVES$/, 30)
   vm.sendChannelLine('over')
   expect(await answer(/^HEARD (.*)$/)).toBe('over')
   expect(await vm.powerOff()).toBe(true)
