@@ -11,7 +11,7 @@ import { findBase } from '../../src/base/index.ts'
 import { loadConfig } from '../../src/load-config.ts'
 import { tempDir } from '../../src/system/temp.ts'
 import { countArgument } from '../figures.ts'
-import { basesFolder, interruptBakes } from './interruptions.ts'
+import { interruptBakes } from './interruptions.ts'
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +30,7 @@ const base = await findBase('debian-12', { config: await loadConfig(process.cwd(
 const say = (text: string) => void process.stderr.write(`${text}\n`)
 const { interruptions, afterwards } = await interruptBakes({
   folder: folder.path,
-  bases: basesFolder(base.path),
+  basePath: base.path,
   engine,
   points: countArgument(values.points, 50),
   publishEvery: Number(values['publish-every']),

@@ -1,17 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pointOf, recipeText, type BakeKind, type Point, type StopSignal } from './interrupt-points.ts'
+import { linkBase } from './link-base.ts'
 import { findLeftovers, isClean, type Leftovers } from './leftovers.ts'
 import { Family } from './processes.ts'
 
 export interface InterruptOptions {
   /** A folder of its own, for all that the bakes write; its path must be one that nothing else mentions. */
   readonly folder: string
-  /** Folder of the user's cache that has the bases. */
-  readonly bases: string
+  /** qcow2 of the base, in the user's cache. */
+  readonly basePath: string
   readonly engine: 'container' | 'vm'
   readonly points: number
   /** Every how many points a bake that publishes is interrupted; 0: never. */
@@ -103,9 +104,9 @@ class Trial {
 
   /** Bakes each kind once to its end, to know how long it takes. */
   async prepare(): Promise<void> {
-    const { folder, bases, points, publishEvery } = this.#options
+    const { folder, basePath, points, publishEvery } = this.#options
     for (const name of ['cache', 'state', 'tmp', 'recipe']) await mkdir(join(folder, name), { recursive: true })
-    await symlink(bases, join(folder, 'cache', 'bases'))
+    await linkBase(join(folder, 'cache'), basePath)
     await this.#writeRecipe()
     await this.#mustSucceed(['keys', 'init'])
     const publishing = publishEvery > 0 && points >= publishEvery
@@ -214,7 +215,7 @@ class Trial {
     let over = false
     void ended.then(() => (over = true))
     while (!over) {
-      await family.look()
+      family.look()
       await sleep(50)
     }
   }
@@ -276,9 +277,4 @@ function describe(left: Leftovers): readonly string[] {
 /** The last line that was printed. */
 function lastWords(text: string): string {
   return text.trimEnd().split('\n').at(-1)?.trim().slice(0, 120) || 'nothing said yet'
-}
-
-/** The folder with the bases, from the path of one. */
-export function basesFolder(basePath: string): string {
-  return dirname(dirname(basePath))
 }

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { processes, type Family } from './processes.ts'
+import { processes, readProc, type Family } from './processes.ts'
 
 /** What one program left behind; empty lists where it left nothing. */
 export interface Leftovers {
@@ -26,7 +26,7 @@ export async function findLeftovers(
   const deadline = performance.now() + patienceMs
   for (;;) {
     const found = {
-      processes: await leftProcesses(folder, family),
+      processes: leftProcesses(folder, family),
       mounts: await leftMounts(folder),
       loops: await leftLoops(folder),
       namespaces: await leftNamespaces(folder, program),
@@ -41,13 +41,13 @@ export function isClean(found: Leftovers): boolean {
   return Object.values(found).every((list: readonly string[]) => list.length === 0)
 }
 
-async function leftProcesses(folder: string, family: Family): Promise<readonly string[]> {
+function leftProcesses(folder: string, family: Family): readonly string[] {
   const left: string[] = []
-  for (const [pid, { startTime, state }] of await processes()) {
+  for (const [pid, { startTime, state }] of processes()) {
     if (pid === process.pid || state === 'Z') continue
-    const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ')
-    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-    const ours = family.has(pid, startTime) || command.includes(folder) || environment.includes(folder)
+    const command = readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+    const ours =
+      family.has(pid, startTime) || command.includes(folder) || readProc(`/proc/${pid}/environ`).includes(folder)
     if (ours) left.push(`${pid} ${command.trim()}`)
   }
   return left

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Family } from './processes.ts'
+import { Family, readProc } from './processes.ts'
 
 /** How a program was run to its end. */
 export interface Measured {
@@ -26,7 +25,7 @@ export interface MeasureOptions {
   readonly graceMs?: number
 }
 
-const sampleMs = 400
+const sampleMs = 1000
 
 /**
  * Runs one program as a whole and measures it. It leads a process group of its own, which is stopped (SIGINT, then SIGKILL)
@@ -111,8 +110,7 @@ class MemoryWatch {
 
   async #watch(family: Family): Promise<void> {
     while (!this.#stopped) {
-      const sizes = await Promise.all((await family.look()).map(pssKiB))
-      const sum = sizes.reduce((total, size) => total + size, 0)
+      const sum = family.look().reduce((total, pid) => total + pssKiB(pid), 0)
       this.#peakKiB = Math.max(this.#peakKiB, sum)
       await sleep(sampleMs, undefined, { ref: false })
     }
@@ -120,7 +118,6 @@ class MemoryWatch {
 }
 
 /** Proportional set size: shared pages count once over all who share them. */
-async function pssKiB(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0)
+function pssKiB(pid: number): number {
+  return Number(/^Pss:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0)
 }

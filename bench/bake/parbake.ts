@@ -1,7 +1,8 @@
-import { appendFile, cp, mkdir, readFile, rm, stat, symlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { appendFile, cp, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Bench, Contender, Sample } from './contender.ts'
+import { linkBase } from './link-base.ts'
 import { measure } from './measure.ts'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
@@ -30,8 +31,7 @@ export class ParbakeHome {
   async make(): Promise<void> {
     for (const name of ['cache', 'state', 'tmp']) await mkdir(join(this.#folder, name), { recursive: true })
     await cp(fileURLToPath(new URL('recipe', import.meta.url)), this.recipe, { recursive: true })
-    // <cache>/bases/<digest>/disk.qcow2
-    await symlink(dirname(dirname(this.#bench.basePath)), join(this.#folder, 'cache', 'bases'))
+    await linkBase(join(this.#folder, 'cache'), this.#bench.basePath)
     await this.cli('keys', 'init')
   }
 

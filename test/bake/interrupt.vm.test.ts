@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { basesFolder, interruptBakes } from '../../bench/bake/interruptions.ts'
+import { interruptBakes } from '../../bench/bake/interruptions.ts'
 import { runCli } from '../support/cli.ts'
 import { tempDir } from '../../src/system/temp.ts'
 import { sharedCache } from '../vm/support.ts'
@@ -16,7 +16,7 @@ test(`a bake that is interrupted (${engine}) leaves nothing published, running o
   const { path } = JSON.parse(built.stdout) as { path: string }
   const { interruptions, afterwards } = await interruptBakes({
     folder: folder.path,
-    bases: basesFolder(path),
+    basePath: path,
     engine,
     points: 6,
     publishEvery: 0,

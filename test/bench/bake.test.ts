@@ -147,7 +147,7 @@ describe('leftovers', () => {
     })
     const family = new Family(child.pid ?? 0)
     await once(child.stdout, 'data')
-    const members = await family.look()
+    const members = family.look()
     expect(members.length).toBe(2)
     const orphan = members.find((pid) => pid !== child.pid) ?? 0
     try {
@@ -161,6 +161,6 @@ describe('leftovers', () => {
     }
     const after = await findLeftovers(folder.path, child.pid ?? 0, family)
     expect(isClean(after)).toBe(true)
-    expect((await processes()).has(process.pid)).toBe(true)
+    expect(processes().has(process.pid)).toBe(true)
   })
 })
