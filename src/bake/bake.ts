@@ -1,6 +1,7 @@
 import { link, mkdir, rename, stat, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
+import { warnIfStale } from '../base/freshness.ts'
 import type { Base } from '../base/model.ts'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
@@ -77,6 +78,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
     })
   }
   const base = await findBase(config.base, context)
+  await warnIfStale(base, context)
   const signingKey = loadSigningKey(config)
   const trustedKeys = [...new Set([...loadTrustedKeys(config), signingKey.publicKey])]
   const store = await openStore(config.store)

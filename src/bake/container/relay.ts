@@ -13,7 +13,7 @@ const [host, port, path] = process.argv.slice(1)
 net.createServer({ allowHalfOpen: true }, (a) => {
   const b = net.connect({ path, allowHalfOpen: true })
   for (const [x, y] of [[a, b], [b, a]]) x.on('error', () => y.destroy()).pipe(y)
-}).listen(Number(port), host, () => console.log('ready'))
+}).listen(Number(port), host, () => process.stdout.write('ready\\n'))
 process.stdin.resume().on('end', () => process.exit())
 `
 
