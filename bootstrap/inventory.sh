@@ -22,7 +22,9 @@ set -u
 umask 077
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-HERE=/run/parbake-verify
+HERE=${PARBAKE_VERIFY_RUN:-/run/parbake-verify}
+# Folders to look at instead of the real file systems, for tests.
+ROOTS=${PARBAKE_VERIFY_ROOTS:-}
 REPORT=/var/lib/parbake/report.json
 TAB='	'
 
@@ -127,7 +129,7 @@ for line in open("/proc/self/mounts"):
 points = {point for point, _ in mounts}
 # What lasts for one boot only is not compared.
 brief = ("/run", "/proc", "/sys", "/dev", "/tmp")
-roots = ["/"] + sorted({point for point, wanted in mounts if wanted and point != "/" and not (point + "/").startswith(tuple(name + "/" for name in brief)) and os.path.isdir(point)})
+roots = sys.argv[2].split() or ["/"] + sorted({point for point, wanted in mounts if wanted and point != "/" and not (point + "/").startswith(tuple(name + "/" for name in brief)) and os.path.isdir(point)})
 kinds = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFCHR: "c", stat.S_IFBLK: "b", stat.S_IFIFO: "p", stat.S_IFSOCK: "s"}
 
 def walk(folder):
@@ -188,7 +190,7 @@ for out in outs:
     with open(out) as file:
         for line in file: sys.stdout.write(line)
     os.unlink(out)
-' "$HERE"
+' "$HERE" "$ROOTS"
 }
 
 print_inventory() {

@@ -9,7 +9,7 @@ import { openStore } from '../store/open.ts'
 import { chooseRunner, runnerNames, type RunnerName } from '../verify/choose-runner.ts'
 import type { BaseDisk } from '../verify/host.ts'
 import { renderVerification, verdict } from '../verify/render.ts'
-import { baseDisk, verify } from '../verify/verify.ts'
+import { findBaseDisk, verify } from '../verify/verify.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
 
 interface Options {
@@ -71,14 +71,14 @@ async function chooseDisks(
 ): Promise<{ readonly image: LaunchDisk; readonly base: BaseDisk }> {
   const { config, signal } = context
   if (options.disk !== undefined) {
-    const base = await baseDisk(context, options.base ?? config.base)
+    const base = await findBaseDisk(context, options.base ?? config.base)
     return { image: { path: resolve(options.disk), imageId: '', base: base.base }, base }
   }
   const store = await openStore(config.store)
   try {
     const place = { store, recipe, channel, trustedKeys: loadTrustedKeys(config) }
     const manifest = await findImage(place, options.image ?? 'latest', signal)
-    const base = await baseDisk(context, options.base ?? manifest.base.digest)
+    const base = await findBaseDisk(context, options.base ?? manifest.base.digest)
     const path = await fetchImage(context, place, manifest)
     return { image: { path, imageId: manifest.imageId, base: manifest.base.name }, base }
   } finally {

@@ -31,11 +31,17 @@ export interface VerifyHost extends AsyncDisposable {
   inventory(): Promise<Inventory>
 }
 
+export interface PreparedDisk extends AsyncDisposable {
+  readonly disk: LaunchDisk
+}
+
 /** A way to run hosts. */
 export interface HostRunner {
   readonly name: 'vm' | 'container'
   /** Why it cannot be used here, to be read after "cannot be used: "; undefined where it can. */
   obstacle(context: Context, disks: { readonly base: BaseDisk }): Promise<string | undefined>
+  /** The disk in the form in which hosts boot fastest from it, for as long as it is not disposed. */
+  prepare(context: Context, disk: LaunchDisk | BaseDisk): Promise<PreparedDisk>
   /** Boots a host and resolves when it has converged. Throws UserError where it does not. */
   start(context: Context, request: HostRequest): Promise<VerifyHost>
 }

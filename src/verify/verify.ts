@@ -55,10 +55,12 @@ interface Examined {
 export async function verify(context: Context, options: VerifyOptions): Promise<Verification> {
   const startedAt = performance.now()
   const allowances = [...builtInAllowances, ...(await loadAllowances(options.recipe.folder))]
-  const base = await examine(context, options, options.base, 'base')
-  const image = await examine(context, options, options.image, 'image')
+  await using baseDisk = await options.runner.prepare(context, options.base)
+  await using imageDisk = await options.runner.prepare(context, options.image)
+  const image = await examine(context, options, imageDisk.disk, 'image')
   refuseOtherImage(image.first, options.image)
-  const again = await examine(context, options, options.image, 'image, once more')
+  const base = await examine(context, options, baseDisk.disk, 'base')
+  const again = await examine(context, options, imageDisk.disk, 'image, once more')
   return {
     ...judge(allowances, { base, image, again }),
     recipe: options.recipe.name,
@@ -138,7 +140,7 @@ function refuseOtherImage(report: Report, disk: LaunchDisk): void {
 }
 
 /** The base that a host is launched from for comparison. */
-export async function baseDisk(context: Context, nameOrDigest: string): Promise<BaseDisk> {
+export async function findBaseDisk(context: Context, nameOrDigest: string): Promise<BaseDisk> {
   const { path, name, digest } = await findBase(nameOrDigest, context)
   return { path, imageId: '', base: name, digest }
 }

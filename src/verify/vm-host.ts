@@ -9,6 +9,7 @@ import { inventoryScript, Probe } from './probe.ts'
 export const vmRunner: HostRunner = {
   name: 'vm',
   obstacle: () => Promise.resolve(undefined),
+  prepare: (_context, disk) => Promise.resolve({ disk, [Symbol.asyncDispose]: () => Promise.resolve() }),
   async start(context, { recipe, channel, disk, role, timeoutSeconds }) {
     const probe = new Probe(role)
     await using stack = new Cleanup()

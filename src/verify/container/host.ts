@@ -2,6 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findBaseObstacle } from '../../bake/container/base-facts.ts'
+import { baseRaw } from '../../bake/container/base-raw.ts'
 import { makeCgroups } from '../../bake/container/cgroup.ts'
 import { openNetwork, type ContainerNetwork } from '../../bake/container/network.ts'
 import { nspawnArgs } from '../../bake/container/nspawn.ts'
@@ -13,13 +14,16 @@ import { fuseObstacle } from '../../disk/expose.ts'
 import { openNamespace } from '../../disk/namespace.ts'
 import { loadTrustedKeys } from '../../keys/index.ts'
 import { openGuestStore } from '../../launch/guest-store.ts'
-import { convergeFailed } from '../../launch/launch.ts'
+import { detectDiskFormat } from '../../image/disk-format.ts'
+import { convergeFailed, type LaunchDisk } from '../../launch/launch.ts'
 import type { Report } from '../../profile/report.ts'
+import { phase } from '../../report/events.ts'
 import { tempDir, type TempDir } from '../../system/temp.ts'
-import { findTool } from '../../system/tools.ts'
+import { run } from '../../system/run.ts'
+import { findTool, needTool } from '../../system/tools.ts'
 import { makeUserData } from '../../user-data/make.ts'
 import { Cleanup } from '../../util/cleanup.ts'
-import type { HostRequest, HostRunner } from '../host.ts'
+import type { HostRequest, HostRunner, PreparedDisk } from '../host.ts'
 import { Probe } from '../probe.ts'
 import { newHostName, writeControl } from './control.ts'
 import { startNspawn } from './nspawn-process.ts'
@@ -37,6 +41,14 @@ export const containerRunner: HostRunner = {
     }
     const { base: name, digest, path } = disks.base
     return findBaseObstacle(context, { name, digest, path })
+  },
+  async prepare(context, disk) {
+    if ((await detectDiskFormat(disk.path)) === 'raw') return { disk, [Symbol.asyncDispose]: () => Promise.resolve() }
+    if ('digest' in disk) {
+      const raw = await baseRaw(context, { name: disk.base, digest: disk.digest, path: disk.path })
+      return { disk: { ...disk, path: raw.path }, [Symbol.asyncDispose]: () => raw[Symbol.asyncDispose]() }
+    }
+    return phase(context.reporter, 'unpack the image', () => unpack(context, disk))
   },
   async start(context, request) {
     await using stack = new Cleanup()
@@ -78,6 +90,19 @@ export const containerRunner: HostRunner = {
       [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
     }
   },
+}
+
+/** Two hosts boot from it, and all of it is read twice: decompressing it once is less work. */
+async function unpack(context: Context, disk: LaunchDisk): Promise<PreparedDisk> {
+  await using stack = new Cleanup()
+  const folder = stack.use(await workFolder(context))
+  const path = join(folder.path, 'disk.raw')
+  const { reporter, signal } = context
+  await run(await needTool('qemu-img'), ['convert', '-m', '16', '-W', '-f', 'qcow2', '-O', 'raw', disk.path, path], {
+    ...{ purpose: 'unpack an image', reporter, signal },
+  })
+  const kept = stack.move()
+  return { disk: { ...disk, path }, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() }
 }
 
 /** The user-data that any host gets, with the one port of this machine that it needs brought to it. */

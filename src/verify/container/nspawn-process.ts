@@ -32,8 +32,14 @@ export async function startNspawn(
     readonly onLine: (line: string) => void
   },
 ): Promise<NspawnProcess> {
-  const command = namespace.argv(await needTool('systemd-nspawn'), args)
-  // Each becomes the next, so that the kernel ends nspawn, and with it the container, when this process ends.
+  const ownProcesses = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--']
+  const command = namespace.argv(await needTool('unshare'), [
+    ...ownProcesses,
+    await needTool('systemd-nspawn'),
+    ...args,
+  ])
+  // Each becomes the next up to unshare, so that the kernel ends that when this process ends. nspawn is the first process
+  // of a PID namespace of its own, with which everything in it ends: a container survives the death of a mere nspawn.
   const child = spawn(
     await needTool('setpriv'),
     ['--pdeathsig', 'KILL', 'sh', '-c', enterScript, 'enter', options.procsFiles.join(' '), ...command],
@@ -60,16 +66,23 @@ async function initPid(child: ChildProcess, consoleLog: string, signal: AbortSig
   const deadline = performance.now() + 60_000
   while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
     throwIfInterrupted(signal)
-    const children = await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8').catch(() => '')
-    const pid = /^\d+/.exec(children)?.[0]
+    const nspawn = await childOf(parent)
+    const pid = nspawn === undefined ? undefined : await childOf(nspawn)
     const its = pid === undefined ? own : await readlink(`/proc/${pid}/ns/net`).catch(() => own)
-    if (pid !== undefined && its !== own) return Number(pid)
+    if (pid !== undefined && its !== own) return pid
     await sleep(5)
   }
   throw new UserError('systemd-nspawn did not start the container', {
     hint: `what it said is in ${consoleLog}`,
     code: 'container-ended',
   })
+}
+
+/** The first child of a process. */
+async function childOf(pid: number): Promise<number | undefined> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  const first = /^\d+/.exec(text)?.[0]
+  return first === undefined ? undefined : Number(first)
 }
 
 async function watch(child: ChildProcess, consoleLog: string, onLine: (line: string) => void): Promise<string> {
