@@ -246,7 +246,7 @@ try() { for url in ${forbidden.join(' ')} http://169.254.169.254/; do refused "$
 try
 ${others.map((address) => `ip route replace ${address}/32 via ${net}.2`).join('\n')}
 try
-proxy=$(sed -n 's/.*Proxy "\\(.*\\)";/\\1/p' /etc/apt/apt.conf.d/00parbake-bake)
+proxy=$(sed -n 's/.*Proxy "\\(http[^"]*\\)".*/\\1/p' /etc/apt/apt.conf.d/00parbake-bake)
 [ "$(curl -s -m 10 "$proxy/")" = cached ] || { echo "no cache at $proxy"; exit 1; }
 [ "$(ls /etc/systemd/network)" = "" ] || { ls /etc/systemd/network; exit 1; }
 resolvectl dns eth0 | grep -F '${net}.3' || { resolvectl status; exit 1; }

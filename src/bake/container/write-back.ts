@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { exposeRaw, type RawDisk } from '../../disk/expose.ts'
@@ -99,17 +99,29 @@ async function cleanExt(context: Context, path: string, partition: Partition): P
   const blockSize = Number(/^Block size:\s+(\d+)$/m.exec(stats.stdout)?.[1])
   if (!Number.isNaN(blockSize)) {
     for (const { first, count } of journalExtents(stdout)) {
-      await run(
-        await needTool('fallocate'),
-        [
-          ...['--punch-hole', '--offset', String(partition.startBytes + first * blockSize)],
-          ...['--length', String(count * blockSize), path],
-        ],
-        { allowFailure: true, reporter, signal },
-      )
+      await zero(context, path, partition.startBytes + first * blockSize, count * blockSize)
     }
   }
   await run(debugfs, ['-w', '-R', 'set_super_value last_mounted /', device], { allowFailure: true, reporter, signal })
+}
+
+/** The largest cluster in which a disk image keeps or drops its bytes as a whole. */
+const clusterBytes = 65_536
+
+/** Zeroes a range of a disk and gives its space back. A hole leaves what shares a cluster with its ends, so those are written. */
+async function zero({ reporter, signal }: Context, path: string, offset: number, length: number): Promise<void> {
+  const edge = Math.min(length, 2 * clusterBytes)
+  const file = await open(path, 'r+')
+  try {
+    for (const at of [offset, offset + length - edge]) await file.write(Buffer.alloc(edge), 0, edge, at)
+  } finally {
+    await file.close()
+  }
+  await run(
+    await needTool('fallocate'),
+    ['--punch-hole', '--offset', String(offset), '--length', String(length), path],
+    { purpose: 'clean the journal of a disk', reporter, signal },
+  )
 }
 
 /** The blocks of a journal but its first, which is its header, from what debugfs says about inode 8. Pure. */
