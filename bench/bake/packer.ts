@@ -85,6 +85,8 @@ function packerTemplate(bench: Bench, { folder, key, seed, zstd }: Files): unkno
         iso_checksum: 'none',
         disk_image: true,
         format: 'qcow2',
+        // Else it becomes 40 GB, and the guest has to grow its file system.
+        skip_resize_disk: true,
         vm_name: 'disk.qcow2',
         output_directory: output,
         memory: guest.memoryMiB,
