@@ -7,13 +7,14 @@
  *
  * As root: the tuned copies are made with a loop device and chroot. `--only a,b` and `--except a,b` choose single tunings,
  * `--image FILE` takes an image from elsewhere, `--disk NAME=FILE` (repeatable) compares disks that are there already,
- * `--no-bare` leaves the bare base out. `--check` looks into every launched machine before it is thrown away.
+ * `--no-bare` leaves the bare base out. `--check` looks into every launched machine before it is thrown away,
+ * `--times` prints where its time went as well, `--keep FOLDER` keeps the copies.
  *
  * On a machine that others use too, the CPU column says more than the wall column: it is what QEMU itself consumed.
  */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -31,8 +32,7 @@ import { openStore } from '../src/store/open.ts'
 import { run } from '../src/system/run.ts'
 import { tempDir } from '../src/system/temp.ts'
 import { chooseTunings } from '../src/tune/choose.ts'
-import { readGuestFacts } from '../src/tune/facts.ts'
-import { Cleanup } from '../src/util/cleanup.ts'
+import { guestFacts, type GuestFacts } from '../src/tune/facts.ts'
 import { probeAccelerator } from '../src/vm/accelerator.ts'
 import { writeSeedIso } from '../src/vm/seed.ts'
 import { startVm } from '../src/vm/vm.ts'
@@ -48,6 +48,7 @@ const { values: flags } = parseArgs({
     disk: { type: 'string', multiple: true },
     'no-bare': { type: 'boolean' },
     check: { type: 'boolean' },
+    times: { type: 'boolean' },
     keep: { type: 'string' },
   },
 })
@@ -145,7 +146,12 @@ const checkScript = String.raw`
 say() { sed 's/^/parbake-check: /'; }
 # Both have to be over: cloud-init's last stage and the first converge.
 while [ ! -e /run/parbake/converged ]; do sleep 1; done
-while [ "$(systemctl is-system-running)" = starting ]; do sleep 1; done
+left=60
+while [ "$(systemctl is-system-running)" = starting ] && [ $left -gt 0 ]; do
+  left=$((left - 1))
+  sleep 1
+done
+systemctl list-jobs --no-legend | sed 's/^/job: /' | say
 {
   echo "cloud-init: $(cloud-init status 2>&1 | tr '\n' ' ')"
   echo "errors: $(grep -o '"errors": \[[^]]*\]' /run/cloud-init/result.json)"
@@ -181,48 +187,65 @@ while [ "$(systemctl is-system-running)" = starting ]; do sleep 1; done
 echo 'parbake-check: end'
 `
 
+/**
+ * Runs in a mount namespace of its own, so that no other namespace can hold the file system when the disk is read again.
+ * DISK OFFSET FOLDER TUNE CHECKS NAMES...: CHECKS is a folder of files to lay over the root, or nothing.
+ */
+const copyScript = String.raw`
+disk=$1 offset=$2 folder=$3 tune=$4 checks=$5
+shift 5
+mount -o loop,offset="$offset" "$disk" "$folder"
+for part in dev proc sys; do mount --bind "/$part" "$folder/$part"; done
+if [ $# -gt 0 ]; then
+  cp "$tune" "$folder/run/tune.sh"
+  chroot "$folder" sh /run/tune.sh "$@"
+  rm "$folder/run/tune.sh"
+fi
+if [ -n "$checks" ]; then
+  cp -a --no-preserve=ownership "$checks/." "$folder/"
+  ln -sf ../parbake-check.path "$folder/etc/systemd/system/multi-user.target.wants/parbake-check.path"
+fi
+fstrim "$folder"
+for part in dev proc sys; do umount "$folder/$part"; done
+umount "$folder"
+`
+
 /** A copy of an image with tunings applied, as a compressed qcow2. */
 async function tunedCopy(image: string, names: readonly string[], folder: string, name: string): Promise<string> {
   const raw = join(folder, `${name}.raw`)
   const target = join(folder, `${name}.qcow2`)
+  const checkFolder = join(folder, 'checks')
+  await mkdir(join(folder, 'mnt'), { recursive: true })
   await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', image, raw])
-  await withMounted(raw, join(folder, `${name}.mnt`), async (root) => {
-    if (names.length > 0) {
-      await copyFile(fileURLToPath(new URL('../bootstrap/tune.sh', import.meta.url)), join(root, 'run', 'tune.sh'))
-      const { stdout, stderr } = await run('chroot', [root, 'sh', '/run/tune.sh', ...names])
-      process.stderr.write(`${name}: ${names.join(' ')}\n${stdout}${stderr}`)
-      await run('rm', ['-f', join(root, 'run', 'tune.sh')])
-    }
-    if (flags.check !== true) return
-    const units = join(root, 'etc', 'systemd', 'system')
-    await writeFile(join(units, 'parbake-check.service'), checkUnit)
-    await writeFile(join(units, 'parbake-check.path'), checkPath)
-    await mkdir(join(units, 'multi-user.target.wants'), { recursive: true })
-    await run('ln', ['-sf', '../parbake-check.path', join(units, 'multi-user.target.wants', 'parbake-check.path')])
-    await writeFile(join(root, 'usr', 'local', 'lib', 'parbake-check'), checkScript)
-    if (process.env['TIMES'] !== undefined) await writeFile(join(root, 'etc', 'parbake-bench-times'), '')
-  })
+  if (flags.check === true) await writeChecks(checkFolder)
+  const tune = fileURLToPath(new URL('../bootstrap/tune.sh', import.meta.url))
+  const offset = String(await partitionOffset(raw))
+  const { stdout } = await run('unshare', [
+    ...['-m', '--propagation', 'private', 'sh', '-ec', copyScript, 'sh'],
+    ...[raw, offset, join(folder, 'mnt'), tune, flags.check === true ? checkFolder : '', ...names],
+  ])
+  process.stderr.write(stdout === '' ? '' : `${name}\n${stdout}\n`)
   await convertToQcow2({ source: raw, sourceFormat: 'raw', target, compress: 'zstd', unordered: true })
-  await run('rm', ['-f', raw])
+  await rm(raw)
   return target
 }
 
-/** Mounts the first partition with what a chroot needs, and unmounts all of it whatever happens. */
-async function withMounted<T>(raw: string, folder: string, work: (root: string) => Promise<T>): Promise<T> {
-  await using stack = new Cleanup()
-  const table = await run('sfdisk', ['--json', raw])
-  const { partitiontable } = JSON.parse(table.stdout) as {
-    partitiontable: { sectorsize?: number; partitions: { start: number; type: string }[] }
+async function writeChecks(folder: string): Promise<void> {
+  const [units, lib] = [join(folder, 'etc/systemd/system'), join(folder, 'usr/local/lib')]
+  for (const path of [units, lib]) await mkdir(path, { recursive: true })
+  await writeFile(join(units, 'parbake-check.service'), checkUnit)
+  await writeFile(join(units, 'parbake-check.path'), checkPath)
+  await writeFile(join(lib, 'parbake-check'), checkScript)
+  if (flags.times === true) await writeFile(join(folder, 'etc/parbake-bench-times'), '')
+}
+
+/** Where the first partition begins, in bytes. */
+async function partitionOffset(raw: string): Promise<number> {
+  const { stdout } = await run('sfdisk', ['--json', raw])
+  const { partitiontable } = JSON.parse(stdout) as {
+    partitiontable: { sectorsize?: number; partitions: { start: number }[] }
   }
-  const start = partitiontable.partitions[0]?.start ?? 0
-  await mkdir(folder, { recursive: true })
-  await run('mount', ['-o', `loop,offset=${start * (partitiontable.sectorsize ?? 512)}`, raw, folder])
-  stack.defer(async () => void (await run('umount', ['-R', folder])))
-  for (const part of ['dev', 'proc', 'sys']) {
-    await run('mount', ['--bind', `/${part}`, join(folder, part)])
-    await run('mount', ['--make-private', join(folder, part)])
-  }
-  return await work(folder)
+  return (partitiontable.partitions[0]?.start ?? 0) * (partitiontable.sectorsize ?? 512)
 }
 
 async function findDemoImage(): Promise<string> {
@@ -260,14 +283,19 @@ async function makeDisks(folder: string): Promise<ReadonlyMap<string, string>> {
   return disks
 }
 
-async function readImageFacts(image: string, folder: string) {
+async function readImageFacts(image: string, folder: string): Promise<GuestFacts> {
   const raw = join(folder, 'facts.raw')
+  await mkdir(join(folder, 'mnt'), { recursive: true })
   await run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', image, raw])
-  const facts = await withMounted(raw, join(folder, 'facts.mnt'), async (root) =>
-    readGuestFacts({ read: (path) => readFile(join(root, path), 'utf8').catch(() => undefined) }),
-  )
-  await run('rm', ['-f', raw])
-  return facts
+  const script =
+    'mount -o loop,ro,offset="$2" "$1" "$3"; cat "$3/etc/os-release"; echo ======; cat "$3/var/lib/dpkg/status"; umount "$3"'
+  const { stdout } = await run('unshare', [
+    ...['-m', '--propagation', 'private', 'sh', '-ec', script, 'sh'],
+    ...[raw, String(await partitionOffset(raw)), join(folder, 'mnt')],
+  ])
+  await rm(raw)
+  const [release = '', status = ''] = stdout.split('\n======\n')
+  return guestFacts(release, status)
 }
 
 const recipe = await loadRecipe(fileURLToPath(new URL('../recipes/web', import.meta.url)))

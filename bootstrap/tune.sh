@@ -322,8 +322,9 @@ END
 }
 
 # The firmware reads the initial RAM disk slowly, and the kernel unpacks all of it. File systems that the root is not on,
-# network drivers and test devices are of no use in it; they are there for what needs them once the root is mounted. As a
-# hook, so that the next kernel's is as small.
+# disks over the network and test devices are of no use in it; they are there for what needs them once the root is mounted.
+# As a hook, so that the next kernel's is as small. Drivers of network cards stay: that these are there when cloud-init's
+# local stage looks for them is owed to the initial RAM disk alone.
 tune_initrd_trim() {
   [ -d /etc/initramfs-tools/hooks ] && have update-initramfs || leave 'the initial RAM disk is not made by initramfs-tools' || return
   it_type=$(awk '$1 !~ /^#/ && $2 == "/" { print $3 }' /etc/fstab)
@@ -344,9 +345,9 @@ for d in fs/*; do
   *) rm -rf "\$d" ;;
   esac
 done
-rm -rf net drivers/net drivers/infiniband drivers/nvme/target drivers/nvme/host/nvme-rdma.ko* drivers/nvme/host/nvme-tcp.ko* \\
+rm -rf net/sunrpc net/ceph drivers/infiniband drivers/nvme/target drivers/nvme/host/nvme-rdma.ko* drivers/nvme/host/nvme-tcp.ko* \\
   drivers/block/drbd drivers/block/rbd.ko* drivers/block/aoe drivers/block/nbd.ko* drivers/block/null_blk drivers/block/xen-blkback \\
-  drivers/scsi/scsi_debug.ko* drivers/scsi/iscsi_tcp.ko* drivers/scsi/libiscsi_tcp.ko*
+  drivers/scsi/scsi_debug.ko* drivers/scsi/iscsi_tcp.ko* drivers/scsi/libiscsi_tcp.ko* drivers/platform drivers/net/wwan
 exit 0
 END
   chmod 755 /etc/initramfs-tools/hooks/zz-parbake-trim && update-initramfs -u -k all

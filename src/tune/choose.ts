@@ -23,7 +23,9 @@ export interface TuningChoice {
 
 /** Decides which tunings an image gets. Pure; the order is that of the table. */
 export function chooseTunings(input: ChooseInput, table: readonly Tuning[] = tunings): TuningChoice {
-  const decided = table.map((tuning) => ({ tuning, why: obstacle(tuning, input) }))
+  const first = table.map((tuning) => ({ tuning, why: obstacle(tuning, input) }))
+  const winners = first.filter(({ why }) => why === undefined).map(({ tuning }) => tuning)
+  const decided = first.map(({ tuning, why }) => ({ tuning, why: why ?? replacement(tuning, winners) }))
   return {
     chosen: decided.filter(({ why }) => why === undefined).map(({ tuning }) => tuning),
     left: decided.flatMap(({ tuning, why }) => (why === undefined ? [] : [{ tuning, why }])),
@@ -36,4 +38,9 @@ function obstacle(tuning: Tuning, { allow, include, exclude, facts }: ChooseInpu
   if (include !== undefined && !include.includes(tuning.name)) return 'not among tune.only'
   if (tuning.level === 'deeper' && allow !== 'deeper') return `changes behaviour: ${tuning.changes}`
   return tuning.obstacle(facts)
+}
+
+function replacement(tuning: Tuning, chosen: readonly Tuning[]): string | undefined {
+  const other = chosen.find(({ replaces }) => replaces?.includes(tuning.name) === true)
+  return other === undefined ? undefined : `${other.name} does more`
 }

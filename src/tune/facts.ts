@@ -13,17 +13,6 @@ export interface GuestFacts {
   readonly initramfs?: 'initramfs-tools' | 'dracut'
 }
 
-/** How a file of the guest is read; undefined where there is none. */
-export interface GuestFiles {
-  read(path: string): Promise<string | undefined>
-}
-
-/** Looks at a guest's root file system that is mounted or otherwise readable. */
-export async function readGuestFacts(files: GuestFiles): Promise<GuestFacts> {
-  const [release, status] = await Promise.all([files.read('etc/os-release'), files.read('var/lib/dpkg/status')])
-  return guestFacts(release ?? '', status ?? '')
-}
-
 /** Facts from the texts of os-release and of dpkg's status file. Pure. */
 export function guestFacts(osRelease: string, dpkgStatus: string): GuestFacts {
   const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)"?$`, 'm').exec(osRelease)?.[1]
