@@ -353,6 +353,84 @@ END
   chmod 755 /etc/initramfs-tools/hooks/zz-parbake-trim && update-initramfs -u -k all
 }
 
+# ---------------------------------------------------------------------------------------------------- at level `deeper`
+
+# Steps no longer wait for cloud-init's config stage; what is in the image already or set by its network stage is there.
+tune_steps_early() {
+  [ -d /var/lib/parbake ] || leave 'the agent is not in the image' || return
+  : >/var/lib/parbake/steps-early
+}
+
+# One key of the type that every client of this decade prefers, instead of three.
+tune_ssh_ed25519() {
+  [ -d /etc/cloud/cloud.cfg.d ] || leave 'there is no cloud-init' || return
+  printf '%s\n' '# Written by parbake: boot tuning ssh-ed25519.' 'ssh_genkeytypes: [ ed25519 ]' >/etc/cloud/cloud.cfg.d/95_parbake_ssh.cfg
+}
+
+# Disk and network drivers of the virtual machines of QEMU, Amazon, Google, Microsoft, VMware and Xen, and nothing else; udev
+# looks only at the devices that these are for. The boot goes on with a full udev in the root.
+tune_initrd_minimal() {
+  [ -d /etc/initramfs-tools/hooks ] && have update-initramfs || leave 'the initial RAM disk is not made by initramfs-tools' || return
+  im_type=$(awk '$1 !~ /^#/ && $2 == "/" { print $3 }' /etc/fstab)
+  case $im_type in ext4 | xfs | btrfs) ;; *) leave "the root's file system is not known: '$im_type'" || return ;; esac
+  if [ -n "$(find /usr/share/initramfs-tools/scripts /etc/initramfs-tools/scripts -path '*/local-*' -type f ! -name resume ! -name fixrtc ! -name growroot ! -name ntfs_3g)" ]; then
+    leave 'the root needs more than a disk driver' || return
+  fi
+  mkdir -p /etc/initramfs-tools/conf.d && rm -f /etc/initramfs-tools/hooks/zz-parbake-trim || return
+  printf '%s\n' '# Written by parbake: boot tuning initrd-minimal.' 'MODULES=list' >/etc/initramfs-tools/conf.d/parbake
+  cat >/etc/initramfs-tools/hooks/zz-parbake-minimal <<END || return
+#!/bin/sh
+# What virtual machines need to find their root and their network cards: see tune.sh of parbake.
+[ "\${1:-}" != prereqs ] || exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules $im_type virtio_pci virtio_mmio virtio_blk virtio_scsi nvme sd_mod ahci ata_piix ata_generic \\
+  hv_vmbus hv_storvsc pci-hyperv xen-blkfront vmw_pvscsi mptspi \\
+  virtio_net ena gve hv_netvsc mana mlx5_core mlx4_en xen-netfront vmxnet3 ixgbevf e1000 e1000e
+sed -i 's/^udevadm trigger --type=devices.*/udevadm trigger --type=devices --action=add --subsystem-match=pci --subsystem-match=virtio --subsystem-match=vmbus --subsystem-match=xen --subsystem-match=scsi --subsystem-match=nvme --subsystem-match=block --subsystem-match=net/' \\
+  "\$DESTDIR/scripts/init-top/udev"
+exit 0
+END
+  chmod 755 /etc/initramfs-tools/hooks/zz-parbake-minimal && update-initramfs -u -k all
+}
+
+# The network comes up while cloud-init's local stage still runs: all Ethernet links by DHCP, which is what cloud-init
+# makes of a data source that says nothing about the network.
+tune_network_ahead() {
+  [ -e /etc/systemd/system/multi-user.target.wants/systemd-networkd.service ] || leave 'systemd-networkd is not what brings up the network' || return
+  unit_file cloud-init-local.service || leave 'there is no cloud-init' || return
+  grep -v '^\(Before\|Wants\)=network-pre.target$' "$UNIT_FILE" >$UNITS/cloud-init-local.service || return
+  mkdir -p /etc/systemd/network || return
+  printf '%s\n' '# Written by parbake: boot tuning network-ahead.' '[Match]' 'Type=ether' 'Kind=!*' '[Network]' 'DHCP=ipv4' >/etc/systemd/network/90-parbake.network || return
+  printf '%s\n' '# Written by parbake: boot tuning network-ahead.' 'network: { config: disabled }' >/etc/cloud/cloud.cfg.d/95_parbake_network.cfg
+}
+
+# Units that serve debugging, other machines' programs, screens or accounting.
+tune_units() {
+  [ -d $UNITS ] || leave 'there is no systemd' || return
+  for un_unit in sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount sys-kernel-config.mount \
+    sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+    modprobe@fuse.service modprobe@loop.service systemd-pstore.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service getty@tty1.service proc-sys-fs-binfmt_misc.automount systemd-binfmt.service; do
+    case $un_unit in *binfmt*) [ -z "$(find /etc/binfmt.d /usr/lib/binfmt.d -name '*.conf' 2>/dev/null)" ] || continue ;; esac
+    ln -sf /dev/null "$UNITS/$un_unit" || return
+  done
+}
+
+# Modules that udev loads because the CPU could use them, and a virtual machine seldom does: they stay at hand for modprobe.
+tune_modules() {
+  [ -d /etc/modprobe.d ] || leave 'there is no modprobe' || return
+  printf '%s\n' '# Written by parbake: boot tuning modules.' 'blacklist kvm_amd' 'blacklist kvm_intel' 'blacklist ccp' 'blacklist powernow_k8' \
+    'blacklist acpi_cpufreq' 'blacklist psmouse' 'blacklist pcspkr' >/etc/modprobe.d/parbake.conf
+}
+
+# Fewer words on the console, no checks of what was just made.
+tune_kernel_args() {
+  ka_file=/boot/grub/grub.cfg
+  [ -f $ka_file ] && grep -q '^# Written by parbake' $ka_file || leave "the boot loader's configuration is not parbake's own" || return
+  ! grep -q ' cryptomgr.notests' $ka_file || return 0
+  sed -i '/^ *linux /s/$/ quiet cryptomgr.notests fsck.mode=skip/' $ka_file
+}
+
 # ------------------------------------------------------------------------------------------------------------------ main
 
 main() {

@@ -30,6 +30,9 @@ const together: Saving = {
   how: 'measured with the others of its level only: bench/boot-tuning.ts --only NAME measures it alone',
 }
 
+/** No image with a tuning of level `deeper` has been booted yet: a bake that uses one relies on its verifying launch. */
+const unbooted: Saving = { seconds: 0, how: 'not measured, and not booted yet' }
+
 /** From this release on cloud-init runs all its stages in one process by itself. */
 const oneProcess = '24.3'
 
@@ -82,6 +85,74 @@ export const tunings: readonly Tuning[] = [
       'from the root file system when it is needed',
     saved: together,
     obstacle: needsInitramfsTools,
+  },
+  {
+    name: 'steps-early',
+    title: "Do not wait for cloud-init's config stage",
+    does: "the first converge runs its steps after cloud-init's network stage, beside its config stage",
+    level: 'deeper',
+    changes:
+      'steps at run time may come before the locale, time zone, NTP servers and package sources that user-data sets',
+    saved: unbooted,
+    obstacle: () => undefined,
+  },
+  {
+    name: 'ssh-ed25519',
+    title: 'One host key',
+    does: 'cloud-init makes an Ed25519 host key only',
+    level: 'deeper',
+    changes: 'hosts have no RSA and no ECDSA key; OpenSSH before 6.5 (2014) cannot connect',
+    replaces: ['ssh-rsa-ahead'],
+    saved: unbooted,
+    obstacle: needsCloudInit,
+  },
+  {
+    name: 'initrd-minimal',
+    title: 'A minimal initial RAM disk',
+    does: "the initial RAM disk holds the root's file system and the disk and network drivers of common virtual machines",
+    level: 'deeper',
+    changes:
+      'the image boots on QEMU, Amazon, Google, Microsoft, VMware and Xen machines only, and its emergency shell can do less',
+    replaces: ['initrd-trim'],
+    saved: unbooted,
+    obstacle: needsInitramfsTools,
+  },
+  {
+    name: 'network-ahead',
+    title: 'Bring up the network beside cloud-init',
+    does: 'systemd-networkd configures all Ethernet links by DHCP without waiting for cloud-init',
+    level: 'deeper',
+    changes: 'a network configuration from the data source is ignored, and the first DHCP request has no host name',
+    saved: unbooted,
+    obstacle: needsCloudInit,
+  },
+  {
+    name: 'units',
+    title: 'Leave out units',
+    does: 'units for debugging, foreign binaries, the screen console, login accounting and rarely used file systems are masked',
+    level: 'deeper',
+    changes:
+      'no debugfs, tracefs, hugetlbfs, mqueue and configfs are mounted, no login prompt is on tty1, `last` knows no boots',
+    saved: unbooted,
+    obstacle: () => undefined,
+  },
+  {
+    name: 'modules',
+    title: 'Leave out kernel modules',
+    does: 'udev no longer loads KVM, frequency scaling and other modules that the CPU, not a device, asks for',
+    level: 'deeper',
+    changes: 'nested virtualisation needs `modprobe kvm_intel` or `kvm_amd` first',
+    saved: unbooted,
+    obstacle: () => undefined,
+  },
+  {
+    name: 'kernel-args',
+    title: 'A quiet kernel',
+    does: 'less is said on the console, file systems are not checked and ciphers not self-tested at boot',
+    level: 'deeper',
+    changes: 'a damaged root file system is not repaired at boot, and the console shows what fails only',
+    saved: unbooted,
+    obstacle: () => undefined,
   },
 ]
 
