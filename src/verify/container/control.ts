@@ -31,8 +31,6 @@ export async function writeControl(
     'eth0.network': networkdUnit(net),
     'seed/user-data': userData,
     'seed/meta-data': `instance-id: ${host.instanceId}\nlocal-hostname: ${host.hostname}\n`,
-    // The network is there already.
-    'seed/network-config': 'config: disabled\n',
   }
   for (const [path, content] of Object.entries(files)) await writeFile(join(folder, path), content)
 }
