@@ -1,4 +1,4 @@
-import { link, mkdir, rename, stat, symlink } from 'node:fs/promises'
+import { link, rename, stat, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
@@ -16,7 +16,6 @@ import { phase } from '../report/events.ts'
 import { sealNeedles } from '../seal/needles.ts'
 import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
-import { tempDir } from '../system/temp.ts'
 import { probeTool, toolSpecs } from '../system/tools.ts'
 import { packageVersion } from '../util/package-version.ts'
 import { sha256File } from '../util/sha256.ts'
@@ -29,6 +28,7 @@ import type { FailureMode } from './on-failure.ts'
 import { runJob, type JobResult } from './run-job.ts'
 import { refuseOverBudget } from './size.ts'
 import { verifyByLaunch } from './verify-launch.ts'
+import { bakeFolder } from './work-folder.ts'
 
 export interface BakeOptions {
   readonly recipe: Recipe
@@ -97,9 +97,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
       ...{ recipe, plan, base, channelName, trustedKeys, signingKey, signal },
       ...(unpublished ? {} : { store }),
     })
-    const work = join(config.cacheDir, 'bakes')
-    await mkdir(work, { recursive: true })
-    await using folder = await tempDir('bake', work)
+    await using folder = await bakeFolder(config)
     const made = await makeImage(context, options, job, base, folder.path)
     const { manifest, disk } = made
     if (options.output !== undefined) {

@@ -67,9 +67,9 @@ async function compress(context: Context, { job, sealed, thin, target }: FinishI
         onProgress: (share) =>
           reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
       })
+      await checkImage(target, { reporter, signal })
       // By name, not by path: the image is to be used elsewhere.
       if (thin) await renameBacking(target, backingName(job.base.digest), { reporter, signal })
-      await checkImage(target, { reporter, signal })
       return (await stat(target)).size
     },
     (size) => ({ detail: formatBytes(size) }),

@@ -1,15 +1,16 @@
 import { UserError } from '../errors.ts'
 import type { Context } from '../context.ts'
 import type { PlannedStep } from '../plan/model.ts'
-import { reportSchema, type Report, type StepReport } from '../profile/report.ts'
+import { reportSchema, type Report } from '../profile/report.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
-import { formatSeconds } from '../report/reporters.ts'
 import { chainKeys } from '../step-cache/keys.ts'
 import type { CachedState, StepCache } from '../step-cache/cache.ts'
 import { worthKeeping } from '../step-cache/worth.ts'
-import type { Json } from '../util/canonical-json.ts'
-import type { BakeEngine, BakeJob, BakeSession, PackageCacheAddress, SealedDisk } from './engine.ts'
+import { canonicalJson, type Json } from '../util/canonical-json.ts'
+import { sha256 } from '../util/sha256.ts'
+import type { BakeEngine, BakeJob, BakeSession, OpenOptions, PackageCacheAddress, SealedDisk } from './engine.ts'
+import { bootstrapScript } from './guest-files.ts'
 import { onStepFailure, type FailureMode } from './on-failure.ts'
 
 /** What a bake did with one step. */
@@ -57,49 +58,71 @@ export interface JobResult {
  * boot tunings, seals. Throws UserError where a step or the seal fails.
  */
 export async function runJob(context: Context, options: JobOptions): Promise<JobResult> {
-  const { job, engine, cache, steps } = options
+  const { job, engine, cache } = options
+  const units = unitsOf(options)
   const keys = chainKeys({
     fingerprint: { engine: engine.name, of: await engine.fingerprint(job, context) },
     baseDigest: job.base.digest,
-    steps: steps.map((step) => step.digest),
+    steps: units.map(keyOf),
   })
   const from = options.useCache ? await cache.longestPrefix(keys) : undefined
-  const done = from === undefined ? [] : stepsOf(from)
+  const done = from === undefined ? 0 : keys.indexOf(from.entry.key as (typeof keys)[number])
   const layer = await cache.reserve()
   const begin = performance.now()
   const label = from === undefined ? `boot the base in the ${engine.name}` : `go on ${after(from)}`
   await using session = await phase(
     context.reporter,
     label,
+    () => engine.open(job, openOptions(options, layer, from), context),
     () =>
-      engine.open(
-        job,
-        {
-          layer,
-          work: options.work,
-          ...(from === undefined
-            ? {}
-            : {
-                from: {
-                  folder: from.folder,
-                  chain: from.chain.map((state) => state.folder),
-                  note: noteOf(from).engine,
-                },
-              }),
-          ...(options.packageCache === undefined ? {} : { packageCache: options.packageCache }),
-        },
-        context,
-      ),
-    () => (from === undefined ? {} : { detail: `${done.length} of ${steps.length} steps from the cache` }),
+      from === undefined ? {} : { detail: `${stepsOf(from).length} of ${options.steps.length} steps from the cache` },
   )
   const openSeconds = (performance.now() - begin) / 1000
-  const run = new StepRun(context, options, session, keys, { layer, parent: from, done, openSeconds })
-  return await run.toDisk()
+  const run = new UnitRun(context, options, session, keys, { layer, parent: from, openSeconds })
+  return await run.toDisk(units.slice(done))
 }
 
-function after(state: CachedState): string {
-  return state.entry.stepName === null ? 'from the booted base' : `after step ${state.entry.stepName}`
+/** What a bake does one after the other; after each a state can be kept. */
+type Unit =
+  | { readonly kind: 'tune'; readonly names: readonly string[] }
+  | { readonly kind: 'step'; readonly step: PlannedStep }
+
+/**
+ * The boot tunings come first: they change how the system starts and nothing that a step works with, and so they are done
+ * once for all recipes on a base, and not again after every change of a step.
+ */
+function unitsOf({ tunings, steps }: JobOptions): readonly Unit[] {
+  return [
+    ...(tunings.length === 0 ? [] : [{ kind: 'tune', names: tunings } as const]),
+    ...steps.map((step) => ({ kind: 'step', step }) as const),
+  ]
 }
+
+function keyOf(unit: Unit): string {
+  return unit.kind === 'step'
+    ? unit.step.digest
+    : sha256(canonicalJson({ script: sha256(bootstrapScript('tune.sh')), names: [...unit.names] }))
+}
+
+function openOptions(options: JobOptions, layer: string, from: CachedState | undefined): OpenOptions {
+  const { work, packageCache } = options
+  return {
+    layer,
+    work,
+    ...(from === undefined
+      ? {}
+      : { from: { folder: from.folder, chain: from.chain.map((state) => state.folder), note: noteOf(from).engine } }),
+    ...(packageCache === undefined ? {} : { packageCache }),
+  }
+}
+
+function after({ entry }: CachedState): string {
+  if (entry.stepName === null) return 'from the booted base'
+  return entry.stepName === tuningName ? 'from the tuned base' : `after step ${entry.stepName}`
+}
+
+/** Of the state after the boot tunings; no step can have this name. */
+const tuningName = '(boot tuning)'
 
 /** What the spine writes down with a kept state, the engine's own note in it. */
 interface StateNote {
@@ -115,29 +138,27 @@ function stepsOf(state: CachedState): readonly BakedStep[] {
   return noteOf(state).steps.map((step) => ({ ...step, cached: true }))
 }
 
-/** One session from its first step to the sealed disk. */
-class StepRun {
+/** One session from its first unit to the sealed disk. */
+class UnitRun {
   readonly #context: Context
   readonly #options: JobOptions
   readonly #session: BakeSession
   readonly #keys: readonly string[]
+  readonly #openSeconds: number
+  readonly #steps: BakedStep[]
   #layer: string
   #parent: CachedState | undefined
-  readonly #done: BakedStep[]
-  readonly #openSeconds: number
-  #secondsSinceKept: number
+  /** Index into the keys: of the state that the session is in. */
+  #at: number
+  #secondsSinceKept = 0
+  #tuningSeconds = 0
 
   constructor(
     context: Context,
     options: JobOptions,
     session: BakeSession,
     keys: readonly string[],
-    start: {
-      readonly layer: string
-      readonly parent: CachedState | undefined
-      readonly done: readonly BakedStep[]
-      readonly openSeconds: number
-    },
+    start: { readonly layer: string; readonly parent: CachedState | undefined; readonly openSeconds: number },
   ) {
     this.#context = context
     this.#options = options
@@ -145,86 +166,84 @@ class StepRun {
     this.#keys = keys
     this.#layer = start.layer
     this.#parent = start.parent
-    this.#done = [...start.done]
     this.#openSeconds = start.openSeconds
-    this.#secondsSinceKept = 0
+    this.#steps = start.parent === undefined ? [] : [...stepsOf(start.parent)]
+    this.#at = start.parent === undefined ? 0 : keys.indexOf(start.parent.entry.key)
   }
 
-  async toDisk(): Promise<JobResult> {
-    const { job, steps, tunings, thin, engine } = this.#options
-    const { reporter } = this.#context
+  async toDisk(units: readonly Unit[]): Promise<JobResult> {
+    const { job, steps, thin, engine } = this.#options
     const session = this.#session
-    if (this.#parent === undefined && engine.keepsBoot) await this.#keep(null, this.#openSeconds)
-    for (const step of steps.slice(this.#done.length)) await this.#run(step)
+    if (this.#parent === undefined && engine.keepsBoot) await this.#keep(null, null, this.#openSeconds)
+    for (const unit of units) {
+      await (unit.kind === 'tune' ? this.#tune(unit.names) : this.#run(unit.step))
+    }
     const report = await session.runStep('-')
     refuseUnstamped(report, steps)
-    const tuningSeconds =
-      tunings.length === 0
-        ? 0
-        : await phase(
-            reporter,
-            'tune the boot',
-            () => session.tune(tunings),
-            () => ({ detail: tunings.join(', ') }),
-          )
-    const disk = await phase(reporter, 'seal', () => session.seal({ imageId: job.imageId, thin }))
+    const disk = await phase(this.#context.reporter, 'seal', () => session.seal({ imageId: job.imageId, thin }))
     return {
       disk,
-      steps: this.#done,
+      steps: this.#steps,
       report,
       accelerator: session.accelerator,
-      tuningSeconds,
+      tuningSeconds: this.#tuningSeconds,
       consoleLog: session.consoleLog,
     }
   }
 
+  async #tune(names: readonly string[]): Promise<void> {
+    // The agent's unit must be there: some tunings are about it.
+    await this.#session.runStep('-')
+    this.#tuningSeconds = await phase(
+      this.#context.reporter,
+      'tune the boot',
+      () => this.#session.tune(names),
+      () => ({ detail: names.join(', ') }),
+    )
+    await this.#done(tuningName, null, this.#tuningSeconds, 0)
+  }
+
   async #run(step: PlannedStep): Promise<void> {
-    const { reporter } = this.#context
     const report = await phase(
-      reporter,
+      this.#context.reporter,
       `bake step ${step.name}`,
       () => this.#session.runStep(step.name),
       (result) => (result.outcome === 'failed' ? { detail: 'failed' } : {}),
     )
     const result = report.steps.find((each) => each.digest === step.digest)
     if (result === undefined || result.outcome !== 'ran') {
+      const kept = this.#parent?.entry.stepName
       throw await onStepFailure(this.#context, {
         ...{ mode: this.#options.onFailure, recipe: this.#options.recipe, step: step.name },
-        ...{ session: this.#session, report, resumesAfter: this.#parent?.entry.stepName ?? undefined },
+        ...{ session: this.#session, report, resumesAfter: kept === null || kept === tuningName ? undefined : kept },
       })
     }
-    this.#done.push({
-      name: step.name,
-      digest: step.digest,
-      seconds: result.wall,
-      diskBytes: Math.max(0, result.diskBytes),
-      cached: false,
-    })
-    this.#secondsSinceKept += result.wall
-    await this.#keepIfWorthIt(step, result)
+    const diskBytes = Math.max(0, result.diskBytes)
+    this.#steps.push({ name: step.name, digest: step.digest, seconds: result.wall, diskBytes, cached: false })
+    await this.#done(step.name, step.digest, result.wall, diskBytes)
   }
 
-  async #keepIfWorthIt(step: PlannedStep, result: StepReport): Promise<void> {
-    const seconds = this.#secondsSinceKept
-    const sizeBytes = Math.max(0, result.diskBytes)
-    if (!worthKeeping({ secondsSinceLast: seconds, keepSeconds: this.#session.keepSeconds, sizeBytes })) return
-    await this.#keep(step, seconds)
+  /** A unit is done; keeps the state where that is worth it. */
+  async #done(name: string, digest: string | null, seconds: number, sizeBytes: number): Promise<void> {
+    this.#at += 1
+    this.#secondsSinceKept += seconds
+    const { keepSeconds } = this.#session
+    if (worthKeeping({ secondsSinceLast: this.#secondsSinceKept, keepSeconds, sizeBytes })) {
+      await this.#keep(name, digest, this.#secondsSinceKept)
+    }
   }
 
-  async #keep(step: PlannedStep | null, seconds: number): Promise<void> {
+  async #keep(name: string | null, digest: string | null, seconds: number): Promise<void> {
     const { cache, job, engine } = this.#options
     const next = await cache.reserve()
     const { sizeBytes, note } = await this.#session.keep(next)
-    const kept: StateNote = { engine: note, steps: this.#done.map(({ cached: _, ...rest }) => rest) }
+    const kept: StateNote = { engine: note, steps: this.#steps.map(({ cached: _, ...rest }) => rest) }
     this.#parent = await cache.keep(this.#layer, {
-      key: this.#keys[this.#done.length] as string,
+      key: this.#keys[this.#at] as string,
       parent: this.#parent?.entry.id ?? null,
       engine: engine.name,
       base: job.base.digest,
-      stepName: step?.name ?? null,
-      stepDigest: step?.digest ?? null,
-      seconds,
-      sizeBytes,
+      ...{ stepName: name, stepDigest: digest, seconds, sizeBytes },
       note: kept as unknown as Json,
     })
     this.#layer = next
@@ -247,11 +266,4 @@ function refuseUnstamped(report: Report, steps: readonly PlannedStep[]): void {
       code: 'bake-failed',
     })
   }
-}
-
-/** How long a whole bake of these steps took, cached ones not counted. */
-export function stepsSummary(steps: readonly BakedStep[]): string {
-  const ran = steps.filter((step) => !step.cached)
-  const seconds = ran.reduce((sum, step) => sum + step.seconds, 0)
-  return `${ran.length} run in ${formatSeconds(seconds)}, ${steps.length - ran.length} from the cache`
 }

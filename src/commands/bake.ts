@@ -4,6 +4,7 @@ import { engineNames, type EngineName } from '../bake/engine.ts'
 import { defaultFailureMode, failureModes, type FailureMode } from '../bake/on-failure.ts'
 import { renderBake } from '../bake/render.ts'
 import { findBase } from '../base/cache.ts'
+import { baseFacts } from '../base/facts.ts'
 import { renderPlan } from '../plan/render.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
 import { loadRecipe } from '../recipe/load.ts'
@@ -52,7 +53,7 @@ export const build: BuildCommand = (app) =>
       const context = await app.open(command)
       const recipe = await loadRecipe(folder, { params: options.param ?? {} })
       const base = await findBase(context.config.base, context)
-      const { plan } = await planRecipe(context, recipe, { base: base.digest })
+      const { plan } = await planRecipe(context, recipe, { base: base.digest, facts: await baseFacts(base) })
       if (options.dryRun === true) {
         if (context.json) context.printJson(plan)
         else context.print(renderPlan(plan))

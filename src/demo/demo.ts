@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { bake, type BakeResult } from '../bake/bake.ts'
 import { buildBase } from '../base/build.ts'
+import { baseFacts } from '../base/facts.ts'
 import type { Base } from '../base/model.ts'
 import { publishRecipe } from '../bundle/publish.ts'
 import type { Context } from '../context.ts'
@@ -40,7 +41,7 @@ export async function runDemo(context: Context, recipeFolder: string): Promise<D
   const recipe = await loadRecipe(recipeFolder)
   await publishRecipe(recipe, context)
   const before = await measure(context, recipe, { path: base.path, imageId: '', base: base.name })
-  const { plan, profile } = await planRecipe(context, recipe, { base: base.digest })
+  const { plan, profile } = await planRecipe(context, recipe, { base: base.digest, facts: await baseFacts(base) })
   const bakedCount = plan.steps.filter((step) => step.decision === 'bake').length
   reporter.emit({
     type: 'note',

@@ -77,8 +77,6 @@ export interface PlannedTuning {
   readonly apply: boolean
   /** Why it is safe, or why it is left; a clause for people. */
   readonly why: string
-  /** Seconds of launch-to-ready that it brought where it was measured. */
-  readonly savedSeconds: number
 }
 
 /** What to bake and what to leave: pure data, all digests resolved. */

@@ -31,7 +31,6 @@ export function planTunings(settings: TuneDefaults, facts: GuestFacts): readonly
     title: tuning.title,
     apply: !why.has(tuning.name),
     why: why.get(tuning.name) ?? tuning.does,
-    savedSeconds: tuning.saved.seconds,
   }))
 }
 
