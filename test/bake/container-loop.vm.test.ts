@@ -50,7 +50,7 @@ function bake(...args: string[]): Promise<CliResult> {
 
 async function bakeJson(...args: string[]): Promise<BakeResult> {
   const result = await bake('--json', ...args)
-  expect(result.exitCode, result.stderr).toBe(0)
+  if (result.exitCode !== 0) throw new Error(`the bake ended with ${result.exitCode}:\n${result.stderr}`)
   return JSON.parse(result.stdout) as BakeResult
 }
 
