@@ -16,6 +16,7 @@ export default defineConfig({
         test: {
           name: 'vm',
           include: ['test/**/*.vm.test.ts'],
+          globalSetup: 'test/vm/build-base.ts',
           // Two guests at a time would starve each other without KVM.
           fileParallelism: false,
           testTimeout: 20 * 60_000,
