@@ -124,7 +124,7 @@ describe.skipIf(!isRoot)('bakes in a container', () => {
 
   test('a bound on the growth is kept, and nothing is handed over', async () => {
     await writeFile(join(home.cwd, 'parbake.yaml'), 'bake: {maxGrowth: 1}\n')
-    await writeFile(join(folder, 'recipe.yaml'), recipe('head -c 3000000 /dev/urandom >/srv/second'))
+    await writeFile(join(folder, 'recipe.yaml'), recipe('head -c 60000000 /dev/urandom >/srv/second'))
     const refused = await bake('--output', 'large.qcow2')
     expect(refused.exitCode).toBe(1)
     expect(refused.stderr).toContain('more than bake.maxGrowth allows')
