@@ -12,6 +12,32 @@ export const builtInAllowances: readonly Allowance[] = [
     '/etc/cron.d/parbake',
     '/etc/systemd/system/parbake.timer',
   ]),
+  ...allow(
+    'boot-tuning',
+    'written by the boot tunings that the plan applied to the image (src/tune/tunings.ts); `parbake plan` shows them',
+    [
+      '/etc/systemd/system/**/50-parbake-*.conf',
+      '/etc/systemd/system/*.d',
+      '/etc/systemd/system/parbake-cloud-init.service',
+      '/etc/systemd/system/parbake-ssh-rsa.service',
+      '/etc/systemd/system/cloud-init.target.wants/parbake-*.service',
+      '/etc/initramfs-tools/hooks/zz-parbake-*',
+      '/etc/initramfs-tools/conf.d/parbake',
+      '/usr/local/lib/parbake/**',
+    ],
+    { only: 'image' },
+  ),
+  ...allow('boot-tuning', 'the initial RAM disk is made anew, without what the image does not need at boot', [
+    '/boot/initrd.img-*',
+    '/var/lib/initramfs-tools/**',
+  ]),
+  ...['parbake-cloud-init.service', 'parbake-ssh-rsa.service'].map((glob): Allowance => ({
+    id: 'boot-tuning',
+    kind: 'unit',
+    glob,
+    reason: 'belongs to a boot tuning of the image',
+    source: 'built-in',
+  })),
   ...allow('cloud-init-state', 'cloud-init keeps here what it did for this instance', [
     '/var/lib/cloud/**',
     '/var/log/cloud-init*.log',
