@@ -5,4 +5,12 @@
 export const engineDifferences: readonly { readonly path: RegExp; readonly why: string }[] = [
   { path: /^\/var\/lib\/parbake\/(image|stamps\/.*)$/, why: 'the id of the image, which names the time of the bake' },
   { path: /^\/var\/lib\/parbake\/(channel\..*|bundles(\/.*)?)$/, why: 'the channel says when it was signed' },
+  {
+    path: /^\/etc\/cron\.d\/parbake$/,
+    why: 'the minute is spread by machine; every host writes its own at its first boot',
+  },
+  {
+    path: /^\/var\/lib\/systemd\/timesync(\/clock)?$/,
+    why: 'a container has no clock of its own, so systemd-timesyncd does not run there',
+  },
 ]

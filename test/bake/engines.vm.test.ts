@@ -47,7 +47,8 @@ async function treeOf(image: string): Promise<ReadonlyMap<string, string>> {
 print(max((p["size"], p["start"]) for p in json.load(sys.stdin)["partitiontable"]["partitions"])[1])')
     mkdir -p tree
     mount -o ro,noload,loop,offset=$((start * 512)) disk.raw tree
-    trap 'umount tree; rm -f disk.raw' EXIT
+    here=$PWD
+    trap 'cd "$here" && umount tree && rm -f disk.raw' EXIT
     cd tree
     find . -mindepth 1 -printf '/%P\\t%y %m %U:%G %l\\n'
     find . -type f -print0 | xargs -0 sha256sum --zero | tr '\\0' '\\n' | sed -E 's|^([0-9a-f]{64})  \\./(.*)|/\\2\\tcontent \\1|'`,
