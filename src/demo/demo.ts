@@ -20,6 +20,8 @@ import { openStore } from '../store/open.ts'
 /** One launch of the demo, measured in this run. */
 export interface MeasuredLaunch {
   readonly launchSeconds: number
+  /** What the VM ran under: `kvm` or `tcg`. */
+  readonly accelerator: string
   readonly report: Report
 }
 
@@ -71,7 +73,8 @@ async function measure(context: Context, recipe: Recipe, disk: LaunchDisk): Prom
     `launch from ${from}`,
     async () => {
       await using launched = await launch(context, { recipe, disk })
-      return { launchSeconds: launched.launchSeconds, report: launched.report }
+      const { launchSeconds, report, vm } = launched
+      return { launchSeconds, report, accelerator: vm.accelerator.name }
     },
     (result) => ({ detail: `ready after ${formatSeconds(result.launchSeconds)}` }),
   )

@@ -33,7 +33,7 @@ export function renderDemo(result: DemoResult, style: TableStyle = terminalStyle
     `launch-to-ready from the base:   ${formatSeconds(before.launchSeconds)}`,
     `launch-to-ready from the image:  ${formatSeconds(after.launchSeconds)}  (${ratio.toFixed(1)} times faster)`,
     `image:                           ${formatBytes(manifest.sizeBytes)}, ${formatBytes(manifest.addedBytes)} more than its base ${base.name}${image.reused ? '; reused, because base and steps are the same' : ''}`,
-    `accelerator:                     ${manifest.accelerator === 'tcg' ? 'tcg (emulation: with KVM all of this is about ten times faster)' : manifest.accelerator}`,
+    `accelerator:                     ${after.accelerator === 'tcg' ? 'tcg (emulation: with KVM launches are about ten times faster)' : after.accelerator}`,
     '',
     'What to do next:',
     '  npx parbake plan recipes/web                     # why each step is baked or left',

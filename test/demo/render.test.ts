@@ -55,8 +55,8 @@ const result: DemoResult = {
   },
   plan,
   image: { manifest, reused: false, serial: 1 },
-  before: { launchSeconds: 104, report: runtime },
-  after: { launchSeconds: 40, report: baked },
+  before: { launchSeconds: 104, accelerator: 'tcg', report: runtime },
+  after: { launchSeconds: 40, accelerator: 'tcg', report: baked },
 }
 
 test('the closing table has a line per step, both launches, and what to type next', () => {
