@@ -5,7 +5,7 @@ import { warnIfStale } from '../base/freshness.ts'
 import type { Base } from '../base/model.ts'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
-import { backingName, currentImage, keepInCache, publishImage, type ImagePlace } from '../image/images.ts'
+import { backingName, currentImage, keepInCache, linkBacking, publishImage, type ImagePlace } from '../image/images.ts'
 import { manifestSchema, type DraftManifest, type ImageManifest } from '../image/manifest.ts'
 import { imageInfo } from '../image/qemu-img.ts'
 import { loadSigningKey, loadTrustedKeys } from '../keys/index.ts'
@@ -102,6 +102,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
     const { manifest, disk } = made
     if (options.output !== undefined) {
       const output = await handOver(disk, resolve(options.output))
+      await linkBacking(context, dirname(output), manifest)
       return { manifest, reused: false, output, engine: made.engine }
     }
     const verified = manifestSchema.parse(manifest)
