@@ -99,7 +99,8 @@ describe('the loop on recipes/web', () => {
   })
 
   test('a bake that is interrupted leaves nothing', async () => {
-    const child = startCli(['bake', recipe], { cwd: home.cwd, env })
+    // The cache is shared with other tests: with a state from it, this bake would start and end elsewhere.
+    const child = startCli(['bake', '--no-cache', recipe], { cwd: home.cwd, env })
     const ended = collect(child)
     await new Promise<void>((resolve, reject) => {
       child.stderr?.on('data', (chunk: Buffer) => {
