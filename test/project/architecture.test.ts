@@ -52,10 +52,12 @@ const everywhereAsTypes = ['config.ts', 'context.ts', 'report/events.ts', 'store
 /** The one file that may import each library. */
 const gates: Readonly<Record<string, string>> = {
   '@aws-sdk/': 'store/s3.ts',
+  '@observablehq/plot': 'page/svg.ts',
   'cli-table3': 'report/table.ts',
   execa: 'system/run.ts',
   handlebars: 'steps/handlebars.ts',
   'js-yaml': 'util/yaml.ts',
+  linkedom: 'page/svg.ts',
   minio: 'store/minio.ts',
   ora: 'report/tty.ts',
   'tar-stream': 'bundle/tar.ts',
