@@ -20,6 +20,8 @@ export const launchRecordSchema = z.object({
   accelerator: z.string().min(1),
   /** Seconds on the host's clock from the start of QEMU until the guest was ready. */
   launchSeconds: z.number().nonnegative(),
+  /** Seconds on the host's clock until the guest's kernel started, as its first lines on the console tell. */
+  firmwareSeconds: z.number().nonnegative().optional(),
   /** The same moment in seconds since the guest's kernel started, from the report. */
   readyUptime: z.number().nonnegative(),
   /** When QEMU was started: ISO 8601, UTC. */

@@ -11,6 +11,46 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/)
  */
 export const stepOutcomes = ['ran', 'stamped', 'failed', 'blocked', 'excluded'] as const
 
+const traceEntry = z.object({
+  /** Line of the script, from 1. */
+  line: z.number().int().nonnegative(),
+  /** The line as it stands in the script, with no variable expanded, shortened, and without what looks like a secret. */
+  command: z.string(),
+  /** From the start of the command to that of the next one, summed over its runs. */
+  seconds,
+})
+
+/** What began and ended; all times in seconds since the kernel started. */
+const interval = { name: z.string(), start: seconds, end: seconds }
+
+/** How this boot came as far as the agent, on the guest's own clock. */
+const bootRecord = z.object({
+  /** Times are seconds of uptime. */
+  clock: z.literal('uptime'),
+  /** Until the initrd's, or without one the system's, first process was started. */
+  kernelSeconds: seconds,
+  /** From then until the system's own init was started; 0 without an initrd. */
+  initrdSeconds: seconds,
+  /** Before the kernel, where EFI tells: from power-on to the boot loader, and in the boot loader. */
+  firmwareSeconds: seconds.optional(),
+  loaderSeconds: seconds.optional(),
+  /**
+   * The units on the chain that the agent's own unit had to wait for, first to last: of those that each was ordered after,
+   * the one that was up last. `systemd` stands for init itself, until it had loaded its units.
+   */
+  units: z.array(z.object(interval)),
+  /** cloud-init's stages (`init-local`) and modules (`init-local/config-…`) of this boot. */
+  cloudInit: z.array(
+    z.object({
+      ...interval,
+      /** `running` where it had not ended when the host was ready; then `end` is that moment. */
+      result: z.string(),
+    }),
+  ),
+})
+
+const agentPhase = z.object({ name: z.string(), start: seconds, wall: seconds })
+
 const stepReport = z.object({
   name: z.string(),
   digest,
@@ -31,6 +71,12 @@ const stepReport = z.object({
   /** Exit status of the last attempt; 124 after a timeout. */
   exit: z.number().int(),
   attempts: z.number().int().nonnegative(),
+  /** Of `wall`, what went into attempts that failed and the pauses after them. */
+  retrySeconds: seconds.optional(),
+  /** Of the last attempt, what the package manager waited for its lock, as it says itself, to the second. */
+  lockSeconds: seconds.optional(),
+  /** On request: the commands of a shell step that took longest, slowest first. */
+  trace: z.array(traceEntry).optional(),
   /** End of the step's output, only where it failed. */
   output: z.string().optional(),
 })
@@ -72,8 +118,16 @@ export const reportSchema = z.object({
   tools: z.object({ fetch: z.string(), verify: z.string(), lock: z.string() }),
   /** sha256 of what must differ between two instances; '' where there is none. Never the values themselves. */
   identity: z.object({ machineId: z.string(), sshHostKeys: z.string(), hostname: z.string() }),
+  /** How the boot came as far as the agent: at the first converge of a boot on a real or virtual machine. */
+  boot: bootRecord.optional(),
+  /** What the agent itself did before the steps, in order; `start` in seconds of uptime. */
+  phases: z.array(agentPhase).optional(),
+  /** As the cloud's metadata calls it, where cloud-init has put it on the disk. */
+  instanceType: z.string().optional(),
+  region: z.string().optional(),
   steps: z.array(stepReport),
 })
 
 export type Report = z.infer<typeof reportSchema>
 export type StepReport = Report['steps'][number]
+export type BootRecord = NonNullable<Report['boot']>
