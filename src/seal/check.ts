@@ -1,15 +1,17 @@
 import type { Context } from '../context.ts'
-import { exposeRaw, withReadAt, type RawDisk } from '../disk/expose.ts'
-import { readLayout, type DiskLayout } from '../disk/layout.ts'
+import { exposeRaw, withReadAt } from '../disk/expose.ts'
+import { readLayout } from '../disk/layout.ts'
 import type { DiskFormat } from '../image/disk-format.ts'
 import { Cleanup } from '../util/cleanup.ts'
 import { extUnused } from './ext.ts'
-import { openFileView } from './file-view.ts'
-import { describeOffsets } from './locate.ts'
+import { openFileView, type FileView } from './file-view.ts'
+import { locateOffsets, placeInWords, type DiskPlace } from './locate.ts'
 import { lookAtFiles, type Finding } from './look.ts'
 import type { Needle } from './needles.ts'
 import { totalLength } from './ranges.ts'
-import { dataRanges, scanRaw } from './raw-scan.ts'
+import { dataRanges, scanRaw, type RawScanResult } from './raw-scan.ts'
+import { filesToSearch, systemPath } from './searched.ts'
+import type { SecretMatch } from './secret-rules.ts'
 
 export type { Finding } from './look.ts'
 
@@ -44,48 +46,62 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
   const disk = stack.use(await exposeRaw(context, { ...options.disk, writable: false, workFolder: options.workFolder }))
   const layout = await withReadAt(disk, (read) => readLayout(read, disk.sizeBytes))
   const view = stack.use(await openFileView(context, disk, layout, options.workFolder))
-  // One after the other: the first has read all that the second reads file by file.
-  const raw = await checkBytes(context, options, disk, layout)
-  const look = await lookAtFiles(view.root, context.signal)
+  const unused = await extUnused(context, disk.path, layout)
+  const scan = await scanRaw({
+    path: disk.path,
+    ranges: await dataRanges(context, options.disk),
+    needles: options.secrets,
+    unused: unused.flatMap(({ free }) => free),
+    forms: true,
+    signal: context.signal,
+  })
+  const offsets = [...scan.hits.map(({ offset }) => offset), ...scan.secrets.map(({ index }) => index)]
+  const places = await locateOffsets(context, disk.path, layout, unused, offsets)
+  const suspects = suspectFiles(scan.secrets, places, view)
+  const isSearched = await filesToSearch(context, view, unused, suspects)
+  const look = await lookAtFiles(view.root, { signal: context.signal, isSearched })
   return {
-    findings: [...look.findings, ...raw.findings],
+    findings: [...look.findings, ...rawFindings(scan, places), ...leftoverFinding(scan.leftovers)],
     filesLooked: look.filesLooked,
-    bytesScanned: raw.bytesScanned,
+    bytesScanned: scan.bytesScanned,
     how: view.how,
     notLooked: view.notLooked,
   }
 }
 
-interface RawLook {
-  readonly findings: readonly Finding[]
-  readonly bytesScanned: number
+type Places = ReadonlyMap<number, DiskPlace>
+
+/** The files that secrets by form lie in: the look at them tells which are nobody's, and in which line the others are. */
+function suspectFiles(secrets: readonly SecretMatch[], places: Places, { system }: FileView): ReadonlySet<string> {
+  return new Set(
+    secrets.flatMap(({ index }) => {
+      const place = places.get(index)
+      return place?.kind === 'file' && place.path !== undefined && system !== undefined
+        ? [systemPath(system, place.partition, place.path)]
+        : []
+    }),
+  )
 }
 
-async function checkBytes(
-  context: Context,
-  { disk, secrets }: SealCheckOptions,
-  raw: RawDisk,
-  layout: DiskLayout,
-): Promise<RawLook> {
-  const unused = await extUnused(context, raw.path, layout)
-  const { hits, leftovers, bytesScanned } = await scanRaw({
-    path: raw.path,
-    ranges: await dataRanges(context, disk),
-    needles: secrets,
-    unused: unused.flatMap(({ free }) => free),
-    signal: context.signal,
+/** Needles wherever they are; secrets by form only where no file is that could be looked at. */
+function rawFindings({ hits, secrets }: RawScanResult, places: Places): readonly Finding[] {
+  const where = (offset: number) =>
+    `byte ${offset} of the disk, ${placeInWords(places.get(offset) ?? { kind: 'outside' })}`
+  const bare = secrets.filter(({ index }) => {
+    const place = places.get(index) ?? { kind: 'outside' }
+    return place.kind === 'file' ? place.path === undefined : place.kind !== 'partition'
   })
-  const offsets = hits.map(({ offset }) => offset)
-  const words = offsets.length === 0 ? new Map() : await describeOffsets(context, raw.path, layout, unused, offsets)
-  const needles = hits.map(({ needle, offset }) => ({
-    id: 'needle',
-    where: `byte ${offset} of the disk, ${words.get(offset) ?? ''}`,
-    why: `holds ${needle.name} of the bake`,
-  }))
-  return { findings: [...needles, ...leftoverFinding(leftovers)], bytesScanned }
+  return [
+    ...hits.map(({ needle, offset }) => ({
+      id: 'needle',
+      where: where(offset),
+      why: `holds ${needle.name} of the bake`,
+    })),
+    ...bare.map(({ id, index, why }) => ({ id, where: where(index), why })),
+  ]
 }
 
-function leftoverFinding(leftovers: Awaited<ReturnType<typeof scanRaw>>['leftovers']): readonly Finding[] {
+function leftoverFinding(leftovers: RawScanResult['leftovers']): readonly Finding[] {
   const first = leftovers[0]
   if (first === undefined) return []
   const places = leftovers.length === 1 ? '' : ` and ${leftovers.length - 1} more places`

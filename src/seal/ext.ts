@@ -14,6 +14,8 @@ export interface ExtUnused {
    * written.
    */
   readonly journal: readonly ByteRange[]
+  /** Whether small files lie within their inodes, in two pieces. */
+  readonly inlineData: boolean
 }
 
 /** The ext file systems of a disk, read without mounting them. */
@@ -22,7 +24,7 @@ export async function extUnused(context: Context, rawPath: string, layout: DiskL
   for (const partition of extPartitions(layout)) {
     const place = extPlace(rawPath, partition)
     const dump = await runTool(context, 'dumpe2fs', [place])
-    const { blockSize, needsRecovery, hasJournal, freeBlocks } = parseDumpe2fs(dump)
+    const { blockSize, needsRecovery, hasJournal, inlineData, freeBlocks } = parseDumpe2fs(dump)
     const journalBlocks =
       hasJournal && !needsRecovery ? parseExtents(await runTool(context, 'debugfs', ['-R', 'stat <8>', place])) : []
     const bytes = (blocks: readonly ByteRange[]) =>
@@ -32,7 +34,7 @@ export async function extUnused(context: Context, rawPath: string, layout: DiskL
           length: length * blockSize,
         })),
       )
-    found.push({ partition, blockSize, free: bytes(freeBlocks), journal: bytes(journalBlocks) })
+    found.push({ partition, blockSize, free: bytes(freeBlocks), journal: bytes(journalBlocks), inlineData })
   }
   return found
 }
@@ -64,6 +66,7 @@ interface Dumpe2fs {
   readonly blockSize: number
   readonly needsRecovery: boolean
   readonly hasJournal: boolean
+  readonly inlineData: boolean
   /** In blocks. */
   readonly freeBlocks: readonly ByteRange[]
 }
@@ -75,6 +78,7 @@ export function parseDumpe2fs(text: string): Dumpe2fs {
     blockSize: Number(/^Block size:\s+(\d+)$/m.exec(text)?.[1] ?? 4096),
     needsRecovery: features.includes('needs_recovery'),
     hasJournal: features.includes('has_journal'),
+    inlineData: features.includes('inline_data'),
     freeBlocks: [...text.matchAll(/^ +Free blocks: (.+)$/gm)].flatMap((match) => parseNumbers(match[1] ?? '')),
   }
 }

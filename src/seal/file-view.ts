@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import type { RawDisk } from '../disk/expose.ts'
 import { parseFstab, wantedMounts } from '../disk/fstab.ts'
 import type { DiskLayout, Partition } from '../disk/layout.ts'
-import { mountSystem } from '../disk/mount.ts'
+import { mountSystem, type MountedSystem } from '../disk/mount.ts'
 import { UserError } from '../errors.ts'
 import { tempDir } from '../system/temp.ts'
 import { Cleanup } from '../util/cleanup.ts'
@@ -14,6 +14,8 @@ import { extPartitions, extPlace, runTool } from './ext.ts'
 export interface FileView extends AsyncDisposable {
   readonly root: string
   readonly how: 'mounted' | 'debugfs'
+  /** Absent where the files were copied out. */
+  readonly system?: MountedSystem
   /** File systems that the system mounts and that could not be read this way, in words. */
   readonly notLooked: readonly string[]
 }
@@ -32,7 +34,7 @@ export async function openFileView(
   const folder = stack.use(await tempDir('look', workFolder))
   if (process.getuid?.() === 0) {
     const system = stack.use(await mountSystem(context, disk, join(folder.path, 'root'), { writable: false }))
-    return view(system.root, 'mounted', [], stack.move())
+    return { ...view(system.root, 'mounted', [], stack.move()), system }
   }
   const root = await findExtRoot(context, disk.path, layout)
   const target = join(folder.path, 'root')

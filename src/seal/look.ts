@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, type Dirent } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { InterruptedError } from '../errors.ts'
@@ -6,6 +6,7 @@ import { FileScanner, type FileMatch } from './file-scanner.ts'
 import { globSource } from './glob.ts'
 import { sealList, type SealEntry } from './list.ts'
 import { PackageFiles } from './package-files.ts'
+import { isSecretFile } from './secret-rules.ts'
 
 /** Something that must not be on a sealed disk. */
 export interface Finding {
@@ -32,8 +33,17 @@ const allowed: readonly { readonly path: string; readonly rule: string }[] = [
   { path: '/etc/ssl/private/ssl-cert-snakeoil.key', rule: 'private-key' },
 ]
 
+export interface LookOptions {
+  readonly signal: AbortSignal
+  /**
+   * Whether a file's content is to be searched for secrets by form; all files' by default. `path` is absolute on the disk.
+   * Left out may be only what was searched in the bytes of the disk.
+   */
+  readonly isSearched?: (path: string) => boolean
+}
+
 /** Looks at every file below `root`: whether the seal list holds, and whether it holds a secret by its form. */
-export async function lookAtFiles(root: string, signal: AbortSignal): Promise<Look> {
+export async function lookAtFiles(root: string, { signal, isSearched = () => true }: LookOptions): Promise<Look> {
   const matchers = listMatchers(homesOf(root))
   const anyEntry = new RegExp(`^(?:${matchers.map(({ source }) => source).join('|')})$`)
   const packages = new PackageFiles(root)
@@ -41,19 +51,22 @@ export async function lookAtFiles(root: string, signal: AbortSignal): Promise<Lo
   const findings: Finding[] = []
   let filesLooked = 0
   let until = performance.now() + sliceMs
-  for (const { path, stats } of walk(root)) {
+  for (const { path, entry } of walk(root)) {
     if (performance.now() > until) {
       await yieldToOthers()
       if (signal.aborted) throw new InterruptedError()
       until = performance.now() + sliceMs
     }
     if (anyEntry.test(path)) {
-      for (const { entry, pattern } of matchers) {
-        if (pattern.test(path)) findings.push(...checkEntry(entry, root, path, stats))
+      for (const { entry: rule, pattern } of matchers) {
+        if (pattern.test(path)) findings.push(...checkEntry(rule, root, path))
       }
     }
-    if (!stats.isFile() || stats.size === 0) continue
+    if (!entry.isFile()) continue
     filesLooked += 1
+    if (!isSearched(path) && !isSecretFile(path)) continue
+    const stats = lstatSync(join(root, path))
+    if (stats.size === 0) continue
     for (const match of await scanner.scan(root, path, stats)) {
       if (!isAllowed(packages, path, match))
         findings.push({ id: match.id, where: placeOf(path, match), why: match.why })
@@ -90,24 +103,24 @@ function homesOf(root: string): readonly string[] {
 interface Entry {
   /** Absolute on the disk. */
   readonly path: string
-  readonly stats: Stats
+  readonly entry: Dirent
 }
 
 /** Everything below a folder, links not followed. Folders and files are read where they are, so no link leads out. */
 function* walk(root: string): Generator<Entry, void, undefined> {
   const folders = ['']
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const name of readdirSync(join(root, folder))) {
-      const path = `${folder}/${name}`
-      const stats = lstatSync(join(root, path))
-      if (stats.isDirectory()) folders.push(path)
-      yield { path, stats }
+    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+      const path = `${folder}/${entry.name}`
+      if (entry.isDirectory()) folders.push(path)
+      yield { path, entry }
     }
   }
 }
 
-function checkEntry(entry: SealEntry, root: string, path: string, stats: Stats): readonly Finding[] {
+function checkEntry(entry: SealEntry, root: string, path: string): readonly Finding[] {
   const { id, must, why } = entry
+  const stats = lstatSync(join(root, path))
   const finding = (reason: string) => [{ id, where: path, why: `${reason}: ${why}` }]
   switch (must.kind) {
     case 'absent':

@@ -8,6 +8,7 @@ import { needTool } from '../system/tools.ts'
 import { MultiSearch } from './multi-search.ts'
 import type { Needle } from './needles.ts'
 import { intersectRanges, mergeRanges, type ByteRange } from './ranges.ts'
+import { findSecrets, reach, type SecretMatch } from './secret-rules.ts'
 
 /** Small enough that a signal or a timer never waits for long, large enough that calls cost nothing. */
 const chunkBytes = 1 << 20
@@ -39,6 +40,8 @@ export interface RawScan {
   readonly needles: readonly Needle[]
   /** What must be nothing but zeros. */
   readonly unused?: readonly ByteRange[]
+  /** Whether to look for secrets by their form too. */
+  readonly forms?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -46,6 +49,8 @@ export interface RawScanResult {
   readonly hits: readonly { readonly needle: Needle; readonly offset: number }[]
   /** Unused bytes that are not zero, to whole 512-byte sectors. */
   readonly leftovers: readonly ByteRange[]
+  /** Secrets by their form; their index counts from the disk's beginning. */
+  readonly secrets: readonly SecretMatch[]
   readonly bytesScanned: number
 }
 
@@ -56,7 +61,8 @@ export async function scanRaw(scan: RawScan): Promise<RawScanResult> {
   const hits: { needle: Needle; offset: number }[] = []
   const leftovers: ByteRange[] = []
   const counts = new Map<number, number>()
-  const overlap = Math.max(0, search.longest - 1)
+  const secrets = new Map<string, SecretMatch>()
+  const overlap = Math.max(0, search.longest - 1, scan.forms === true ? reach.before + reach.after : 0)
   let bytesScanned = 0
   let nextUnused = 0
   for await (const { bytes, fresh, offset } of readChunks(scan, overlap)) {
@@ -69,6 +75,11 @@ export async function scanRaw(scan: RawScan): Promise<RawScanResult> {
       counts.set(index, count)
       if (count <= placesPerNeedle) hits.push({ needle, offset: offset + at })
     })
+    if (scan.forms === true) {
+      for (const match of findSecrets(bytes.toString('latin1'))) {
+        secrets.set(`${match.id} ${match.index + offset}`, { ...match, index: match.index + offset })
+      }
+    }
     const end = offset + bytes.length
     for (let index = nextUnused; index < unused.length; index += 1) {
       const range = unused[index] as ByteRange
@@ -79,7 +90,7 @@ export async function scanRaw(scan: RawScan): Promise<RawScanResult> {
       if (to > from) leftovers.push(...nonZero(bytes.subarray(from - offset, to - offset), from))
     }
   }
-  return { hits, leftovers: mergeRanges(leftovers), bytesScanned }
+  return { hits, leftovers: mergeRanges(leftovers), secrets: [...secrets.values()], bytesScanned }
 }
 
 const zeros = Buffer.alloc(chunkBytes)

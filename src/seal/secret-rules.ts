@@ -266,6 +266,11 @@ export function findFileSecrets(path: string, text: string): readonly SecretMatc
     })
 }
 
+/** True where a file is known by its name to hold secrets. `path` is absolute on its disk. */
+export function isSecretFile(path: string): boolean {
+  return secretFileRules.some((rule) => rule.path.test(path))
+}
+
 /** True where a short text, e.g. the value of a variable, is or holds a secret by its form. */
 export function secretIn(text: string): boolean {
   return findSecrets(text).length > 0

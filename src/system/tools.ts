@@ -48,6 +48,13 @@ export const toolSpecs: readonly ToolSpec[] = [
     neededFor: 'vm',
   },
   {
+    name: 'filefrag',
+    purpose: 'see which files of a disk lie in pieces',
+    debianPackage: 'e2fsprogs',
+    versionArgs: ['-V'],
+    neededFor: 'container',
+  },
+  {
     name: 'qemu-io',
     purpose: 'drop deleted data from a disk',
     debianPackage: 'qemu-utils',

@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => folder[Symbol.asyncDispose]())
 
 async function idsFound(): Promise<readonly string[]> {
-  return [...new Set((await lookAtFiles(root, signal)).findings.map(({ id }) => id))].toSorted()
+  return [...new Set((await lookAtFiles(root, { signal })).findings.map(({ id }) => id))].toSorted()
 }
 
 /** Runs the real script in the tree, under busybox's shell and tools. */
@@ -49,7 +49,7 @@ test('a clean system has no findings', async () => {
 describe.each(sealList)('$id', (entry) => {
   test('is seen at every one of its paths', async () => {
     const paths = await plantEntry(root, entry)
-    const found = (await lookAtFiles(root, signal)).findings.filter(({ id }) => id === entry.id)
+    const found = (await lookAtFiles(root, { signal })).findings.filter(({ id }) => id === entry.id)
     expect(found.map(({ where }) => where).toSorted()).toEqual([...new Set(paths)].toSorted())
     expect(found.every(({ why }) => why.includes(entry.why))).toBe(true)
   })
@@ -78,7 +78,7 @@ test.runIf(isRoot)('seal.sh removes every entry of the list, and nothing else', 
 
   await seal()
 
-  expect((await lookAtFiles(root, signal)).findings).toEqual([])
+  expect((await lookAtFiles(root, { signal })).findings).toEqual([])
   for (const [path, text] of Object.entries(kept))
     expect([path, await readFile(join(root, path), 'utf8')]).toEqual([path, text])
   expect(await readFile(join(root, 'var/lib/parbake/image'), 'utf8')).toBe('web-1\n')
@@ -90,7 +90,7 @@ test.runIf(isRoot)('seal.sh removes every entry of the list, and nothing else', 
   // Sealing what is sealed changes nothing and fails nowhere.
   await run('rm', [join(root, 'dev/null')])
   await seal()
-  expect((await lookAtFiles(root, signal)).findings).toEqual([])
+  expect((await lookAtFiles(root, { signal })).findings).toEqual([])
 })
 
 test.runIf(isRoot)('seal.sh leaves links as they are', async () => {

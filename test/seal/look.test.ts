@@ -23,7 +23,7 @@ async function look(files: Readonly<Record<string, string>>): Promise<readonly F
     await mkdir(dirname(join(folder.path, path)), { recursive: true })
     await writeFile(join(folder.path, path), text, 'latin1')
   }
-  return (await lookAtFiles(folder.path, new AbortController().signal)).findings
+  return (await lookAtFiles(folder.path, { signal: new AbortController().signal })).findings
 }
 
 const md5 = (text: string) => createHash('md5').update(text, 'latin1').digest('hex')
@@ -119,7 +119,7 @@ test('homes are those that the disk names', async () => {
 
 test('it ends when the user asks to', async () => {
   for (let index = 0; index < 300; index += 1) await writeFile(join(folder.path, `f${index}`), 'x'.repeat(100_000))
-  await expect(lookAtFiles(folder.path, AbortSignal.abort())).rejects.toThrow('interrupted')
+  await expect(lookAtFiles(folder.path, { signal: AbortSignal.abort() })).rejects.toThrow('interrupted')
 })
 
 test.each([
@@ -157,6 +157,7 @@ test('what dumpe2fs prints', () => {
     blockSize: 1024,
     needsRecovery: true,
     hasJournal: true,
+    inlineData: false,
     freeBlocks: [
       { start: 9, length: 4 },
       { start: 20, length: 1 },
