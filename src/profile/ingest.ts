@@ -37,18 +37,34 @@ export async function* readReports(
   recipe: string,
   options: ReadReportsOptions = {},
 ): AsyncGenerator<Report> {
-  const source = options.limit === undefined ? candidates(store, recipe, options) : newest(store, recipe, options)
+  const source = options.limit === undefined ? reportObjects(store, recipe, options) : newest(store, recipe, options)
+  for await (const { document } of readDocuments(store, recipe, source, options.signal)) {
+    if (document === undefined) continue
+    if ('reason' in document) options.onSkipped?.(document)
+    else if (options.since === undefined || document.startedAt * 1000 >= options.since.getTime()) yield document
+  }
+}
+
+/** An object under `reports/` and what it holds; undefined where it went away since it was listed. */
+export interface ReadDocument {
+  readonly info: ObjectInfo
+  readonly document: Report | SkippedReport | undefined
+}
+
+/** Reads listed objects, several at once, in the order of the source. Throws UserError where the store fails. */
+export async function* readDocuments(
+  store: ObjectStore,
+  recipe: string,
+  source: AsyncIterable<ObjectInfo> | Iterable<ObjectInfo>,
+  outer?: AbortSignal,
+): AsyncGenerator<ReadDocument> {
   const stop = new AbortController()
-  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal])
+  const signal = outer === undefined ? stop.signal : AbortSignal.any([outer, stop.signal])
   // Every request under way listens to it; Node would take so many for a leak.
   setMaxListeners(0, signal)
-  const read = (info: ObjectInfo) => readReport(store, recipe, info, signal)
+  const read = async (info: ObjectInfo) => ({ info, document: await readReport(store, recipe, info, signal) })
   try {
-    for await (const outcome of mapAhead(source, read, parallelGets)) {
-      if (outcome === undefined) continue
-      if ('reason' in outcome) options.onSkipped?.(outcome)
-      else if (options.since === undefined || outcome.startedAt * 1000 >= options.since.getTime()) yield outcome
-    }
+    yield* mapAhead(source, read, parallelGets)
   } finally {
     stop.abort()
   }
@@ -65,22 +81,23 @@ export async function collectReports(
   for await (const report of readReports(store, recipe, { ...options, onSkipped: (each) => skipped.push(each) })) {
     reports.push(report)
   }
-  const [first] = skipped
-  if (first !== undefined) {
-    const what = skipped.length === 1 ? '1 document is' : `${skipped.length} documents are`
-    options.reporter.emit({
-      type: 'warning',
-      text: `${what} no report of ${recipe} and not counted, e.g. ${first.key}: ${first.reason}`,
-    })
-  }
+  warnOfSkipped(options.reporter, recipe, skipped.length, skipped[0])
   return { reports, skipped }
 }
 
-/** Keys that may hold a wanted report, by day and then by key. */
-async function* candidates(
+/** One warning for all documents that are no reports; nothing for none. */
+export function warnOfSkipped(reporter: Reporter, recipe: string, count: number, example?: SkippedReport): void {
+  if (count === 0) return
+  const what = count === 1 ? '1 document is' : `${count} documents are`
+  const detail = example === undefined ? '' : `, e.g. ${example.key}: ${example.reason}`
+  reporter.emit({ type: 'warning', text: `${what} no report of ${recipe} and not counted${detail}` })
+}
+
+/** Objects that may hold a wanted report, by day and then by key. */
+export async function* reportObjects(
   store: ObjectStore,
   recipe: string,
-  options: ReadReportsOptions,
+  options: Pick<ReadReportsOptions, 'since' | 'signal'>,
 ): AsyncGenerator<ObjectInfo> {
   const prefix = keys.reportsPrefix(recipe)
   // A host's clock may be off by some hours, so a day more at either end is looked at; `startedAt` decides.
@@ -98,7 +115,7 @@ async function* candidates(
 
 async function* newest(store: ObjectStore, recipe: string, options: ReadReportsOptions): AsyncGenerator<ObjectInfo> {
   const all: ObjectInfo[] = []
-  for await (const info of candidates(store, recipe, options)) all.push(info)
+  for await (const info of reportObjects(store, recipe, options)) all.push(info)
   const limit = options.limit ?? all.length
   // Within a day keys sort by host, so the store's own time says which came last.
   const byTime = all.toSorted((a, b) => a.modifiedMs - b.modifiedMs)
@@ -144,8 +161,8 @@ async function readReport(
 }
 
 /** Maps with at most `width` calls under way, results in the order of the source. */
-async function* mapAhead<T, R>(
-  source: AsyncIterable<T>,
+export async function* mapAhead<T, R>(
+  source: AsyncIterable<T> | Iterable<T>,
   map: (item: T) => Promise<R>,
   width: number,
 ): AsyncGenerator<R> {

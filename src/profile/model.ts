@@ -72,6 +72,8 @@ export interface Profile {
   /** '' where there was neither a recipe nor a report. */
   readonly recipe: string
   readonly quantiles: 'type-7'
+  /** Largest relative error of the quantiles, where the fleet is too large to hold every sample; absent where they are exact. */
+  readonly relativeError?: number
   readonly reports: {
     /** Reports of the fleet, each run counted once. */
     readonly fleet: number

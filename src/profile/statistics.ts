@@ -1,5 +1,6 @@
 import type { Recipe } from '../recipe/model.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
+import { firmwareLookup } from './firmware.ts'
 import type { LaunchRecord } from './launches.ts'
 import { fewSamples, type FailedBoot, type Profile, type ReadyProfile, type StepProfile } from './model.ts'
 import { medianOf, spreadOf } from './quantile.ts'
@@ -43,7 +44,8 @@ export function profileOf(reports: Iterable<Report>, recipe?: Recipe, launches: 
   }
 }
 
-function selectFleet(reports: Iterable<Report>): { fleet: Report[]; otherPurpose: number } {
+/** Reports of the fleet by time, each run once. */
+export function selectFleet(reports: Iterable<Report>): { fleet: Report[]; otherPurpose: number } {
   const runs = new Map<string, Report>()
   let otherPurpose = 0
   for (const report of reports) {
@@ -65,19 +67,10 @@ function failedBoot(report: Report): FailedBoot {
   }
 }
 
-/** The measured launch of the same run where there is one, else the median of the same image, else of all. */
 function withFirmware(reports: readonly Report[], launches: readonly LaunchRecord[]): Boot[] {
-  const usable = launches.filter((launch) => launch.launchSeconds >= launch.readyUptime)
-  const shares = new Map<string | undefined, number[]>()
-  const runs = new Map<string, number>()
-  for (const launch of usable) {
-    const seconds = launch.launchSeconds - launch.readyUptime
-    runs.set(launch.run, seconds)
-    for (const image of [launch.image, undefined]) shares.set(image, [...(shares.get(image) ?? []), seconds])
-  }
-  const medians = new Map([...shares].map(([image, seconds]) => [image, medianOf(seconds)]))
+  const firmware = firmwareLookup(launches)
   return reports.map((report) => {
-    const firmwareSeconds = runs.get(report.run) ?? medians.get(report.image) ?? medians.get(undefined)
+    const firmwareSeconds = firmware(report)
     return { report, firmwareSeconds, launchToReady: report.readyUptime + (firmwareSeconds ?? 0) }
   })
 }

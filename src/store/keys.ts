@@ -12,6 +12,8 @@ export const keys = {
   report: (recipe: string, date: string, host: string, run: string) =>
     `reports/${recipe}/dt=${date}/${host}-${run}.json`,
   reportsPrefix: (recipe: string) => `reports/${recipe}/`,
+  rollup: (recipe: string, date: string) => `rollups/${recipe}/v1/dt=${date}.ndjson`,
+  rollupsPrefix: (recipe: string) => `rollups/${recipe}/v1/`,
   imageFile: (recipe: string, imageId: string, file: string) => `images/${recipe}/${imageId}/${file}`,
   imagesPrefix: (recipe: string) => `images/${recipe}/`,
   imageChannel: (recipe: string, channel: string) => `images/${recipe}/channels/${channel}`,
