@@ -18,6 +18,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   launch: () => import('./launch.ts'),
   profile: () => import('./profile.ts'),
   plan: () => import('./plan.ts'),
+  report: () => import('./report.ts'),
   bake: () => import('./bake.ts'),
   verify: () => import('./verify.ts'),
   cache: () => import('./cache.ts'),

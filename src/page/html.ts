@@ -25,9 +25,12 @@ export function raw(text: string): Html {
 
 /** Hosts chose step names, errors and hostnames: what is not escaped is theirs to run. */
 export function escapeHtml(text: string): string {
-  return text
-    .replaceAll(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, ' ')
-    .replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
+  return cleanText(text).replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
+}
+
+/** Without what changes the direction of text or has no shape. */
+export function cleanText(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, ' ')
 }
 
 const entities: Readonly<Record<string, string>> = {

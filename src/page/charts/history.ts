@@ -1,0 +1,128 @@
+import { formatSeconds } from '../../report/reporters.ts'
+import type { HistoryDay, HistoryEvent } from '../data.ts'
+import { cleanText, type Html } from '../html.ts'
+import { drawBoth } from '../svg.ts'
+import { shorten } from './shorten.ts'
+
+interface Point {
+  readonly date: Date
+  readonly colour: 'runtime' | 'image'
+  readonly count: number
+  readonly median: number
+  readonly p95: number
+  readonly title: string
+}
+
+/**
+ * Medians per day up to their 95th percentiles, one point per image and version of the recipe, a line per colour through
+ * the point of each day with most boots; changes as upright lines.
+ */
+export function historyChart(days: readonly HistoryDay[], events: readonly HistoryEvent[], label: string): Html {
+  const points = days.flatMap((day) => pointOf(day) ?? [])
+  const main = (['runtime', 'image'] as const).map((colour) => mainLine(points, colour))
+  const [from, to] = [days[0], days.at(-1)].map((day) => (day === undefined ? 0 : dateOf(day.day).getTime()))
+  const middle = ((from ?? 0) + (to ?? 0)) / 2
+  const changes = events.map((event, index) => {
+    const date = dateOf(event.day)
+    return { ...event, date, line: index % 3, anchor: date.getTime() > middle ? ('end' as const) : ('start' as const) }
+  })
+  return drawBoth(label, ({ marks, size }) => {
+    const wide = size === 'wide'
+    return {
+      height: wide ? 330 : 280,
+      marginLeft: 46,
+      marginRight: 18,
+      marginTop: wide ? 56 : 20,
+      marginBottom: 36,
+      x: { type: 'utc', label: null, ticks: wide ? 10 : 4, nice: false },
+      y: { label: 'launch-to-ready, seconds', labelAnchor: 'top', grid: true, zero: true, nice: true, ticks: 6 },
+      marks: [
+        marks.ruleX(changes, {
+          x: 'date',
+          stroke: (event: HistoryEvent) => (event.kind === 'image' ? 'var(--image)' : 'currentColor'),
+          strokeDasharray: '4,3',
+          strokeOpacity: 0.8,
+          title: (event: HistoryEvent) => cleanText(`${event.kind} ${event.name}, ${event.day}`),
+        }),
+        ...(wide && changes.length <= labelledEvents ? labelLines : []).map(({ line, anchor }) =>
+          marks.text(
+            changes.filter((change) => change.line === line && change.anchor === anchor),
+            {
+              x: 'date',
+              frameAnchor: 'top',
+              textAnchor: anchor,
+              dx: anchor === 'start' ? 3 : -3,
+              dy: 14 * line - 44,
+              text: (event: HistoryEvent) => shorten(eventLabel(event), 34),
+            },
+          ),
+        ),
+        marks.ruleX(points, {
+          x: 'date',
+          y1: 'median',
+          y2: 'p95',
+          stroke: (point: Point) => `var(--${point.colour})`,
+          strokeOpacity: 0.55,
+        }),
+        ...main.map((line) =>
+          marks.lineY(line, {
+            x: 'date',
+            y: 'median',
+            stroke: (point: Point) => `var(--${point.colour})`,
+            strokeWidth: 2,
+          }),
+        ),
+        marks.dot(points, {
+          x: 'date',
+          y: 'median',
+          r: 3,
+          fill: (point: Point) => `var(--${point.colour})`,
+          title: 'title',
+        }),
+      ],
+    }
+  })
+}
+
+/** Beyond this many changes their labels would lie over each other; the table names them. */
+const labelledEvents = 12
+
+/** Labels of changes stand in three lines by turns, away from the nearer edge. */
+const labelLines = [0, 1, 2].flatMap((line) => [
+  { line, anchor: 'start' as const },
+  { line, anchor: 'end' as const },
+])
+
+/** What a change is called beside its line and in the table. */
+export function eventLabel(event: HistoryEvent): string {
+  return event.kind === 'recipe' ? `recipe ${event.name.slice(0, 8)}` : `image ${event.name}`
+}
+
+function pointOf(day: HistoryDay): Point | undefined {
+  if (day.ready === undefined) return undefined
+  const { count, median, p95 } = day.ready
+  return {
+    date: dateOf(day.day),
+    colour: day.image === '' ? 'runtime' : 'image',
+    count,
+    median,
+    p95,
+    title: cleanText(
+      `${day.day}, ${day.image === '' ? 'plain base' : day.image}: median ${formatSeconds(median)} of ${count}, ` +
+        `95 % within ${formatSeconds(p95)}`,
+    ),
+  }
+}
+
+function mainLine(points: readonly Point[], colour: Point['colour']): readonly Point[] {
+  const best = new Map<number, Point>()
+  for (const point of points.filter((each) => each.colour === colour)) {
+    const there = best.get(point.date.getTime())
+    if (there === undefined || there.count < point.count) best.set(point.date.getTime(), point)
+  }
+  return [...best.values()].toSorted((a, b) => a.date.getTime() - b.date.getTime())
+}
+
+function dateOf(day: string): Date {
+  return new Date(`${day}T00:00:00Z`)
+}
