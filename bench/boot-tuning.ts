@@ -14,7 +14,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -22,7 +22,10 @@ import { findBase } from '../src/base/cache.ts'
 import { cloudConfig } from '../src/cloud-config/index.ts'
 import type { Context } from '../src/context.ts'
 import { fetchImage, findImage } from '../src/image/images.ts'
-import { convertToQcow2, createOverlay } from '../src/image/qemu-img.ts'
+import { dataRanges } from '../src/image/data-ranges.ts'
+import { createOverlay } from '../src/image/qemu-img.ts'
+import { writeQcow2 } from '../src/image/qcow2/write.ts'
+import { silentReporter } from '../src/report/reporters.ts'
 import { loadTrustedKeys } from '../src/keys/index.ts'
 import { launch } from '../src/launch/launch.ts'
 import { loadConfig } from '../src/load-config.ts'
@@ -225,7 +228,10 @@ async function tunedCopy(image: string, names: readonly string[], folder: string
     ...[raw, offset, join(folder, 'mnt'), tune, flags.check === true ? checkFolder : '', ...names],
   ])
   process.stderr.write(stdout === '' ? '' : `${name}\n${stdout}\n`)
-  await convertToQcow2({ source: raw, sourceFormat: 'raw', target, compress: 'zstd', unordered: true })
+  const { signal } = new AbortController()
+  const ranges = await dataRanges({ reporter: silentReporter, signal }, { path: raw, format: 'raw' })
+  const { size: sizeBytes } = await stat(raw)
+  await writeQcow2({ source: raw, sizeBytes, ranges, target, workFolder: folder, signal })
   await rm(raw)
   return target
 }

@@ -225,9 +225,20 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
     engine,
     seal: { filesLooked: seal.filesLooked, bytesScanned: seal.bytesScanned },
     ...(verification === undefined ? {} : { verification }),
-    ...(plan.prediction === undefined
-      ? {}
-      : { predicted: { unbakedSeconds: plan.prediction.unbakedSeconds, bakedSeconds: plan.prediction.bakedSeconds } }),
+    ...(plan.prediction === undefined ? {} : { predicted: predictedBeside(plan.prediction, verification) }),
+  }
+}
+
+/** The plan's prediction beside what the verifying launch took, counted from the same moment. */
+function predictedBeside(
+  { unbakedSeconds, bakedSeconds, interval, fromPowerOn }: NonNullable<Plan['prediction']>,
+  verification: ImageManifest['verification'] | undefined,
+): NonNullable<DraftManifest['predicted']> {
+  const { lowSeconds, highSeconds } = interval
+  const measuredSeconds = fromPowerOn ? verification?.launchSeconds : verification?.readyUptime
+  return {
+    ...{ unbakedSeconds, bakedSeconds, lowSeconds, highSeconds, fromPowerOn },
+    ...(measuredSeconds === undefined ? {} : { measuredSeconds }),
   }
 }
 

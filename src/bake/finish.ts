@@ -1,14 +1,17 @@
-import { stat } from 'node:fs/promises'
 import type { Context } from '../context.ts'
+import { exposeRaw } from '../disk/expose.ts'
 import { UserError } from '../errors.ts'
 import { backingName } from '../image/images.ts'
-import { checkImage, convertToQcow2, renameBacking } from '../image/qemu-img.ts'
+import { dataRanges } from '../image/data-ranges.ts'
+import { checkImage } from '../image/qemu-img.ts'
+import { writeQcow2, type WrittenQcow2 } from '../image/qcow2/write.ts'
 import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { sealCheck, type SealReport } from '../seal/check.ts'
 import type { Needle } from '../seal/needles.ts'
 import { scrubDisk } from '../seal/scrub.ts'
 import type { BakeJob, SealedDisk } from './engine.ts'
+import { baseClusters, keepClusters, knownClusters } from './known-clusters.ts'
 
 export interface FinishInput {
   readonly job: BakeJob
@@ -39,6 +42,7 @@ export async function finishDisk(context: Context, input: FinishInput): Promise<
   if (looked.status === 'rejected') throw looked.reason
   refuseFindings(looked.value)
   if (written.status === 'rejected') throw written.reason
+  await keepClusters(context, input.job, input.target, written.value.index)
   return looked.value
 }
 
@@ -53,26 +57,32 @@ async function dropDeleted(context: Context, { sealed, work }: FinishInput): Pro
   )
 }
 
-async function compress(context: Context, { job, sealed, thin, target }: FinishInput): Promise<void> {
+async function compress(context: Context, input: FinishInput): Promise<WrittenQcow2> {
+  const { job, sealed, thin, target, work } = input
   const { reporter, signal } = context
   const label = thin ? 'compress what differs from the base' : 'flatten and compress'
-  await phase(
+  return phase(
     reporter,
     label,
     async () => {
-      await convertToQcow2({
-        ...{ source: sealed.path, sourceFormat: sealed.format, target, reporter, signal },
-        ...{ compress: 'zstd', unordered: true },
-        ...(thin ? { backing: job.base.path } : {}),
+      await using disk = await exposeRaw(context, { ...sealed, writable: false, workFolder: work })
+      const written = await writeQcow2({
+        ...{ source: disk.path, sizeBytes: disk.sizeBytes, target, workFolder: work, signal },
+        ranges: await dataRanges(context, sealed),
+        references: await knownClusters(context, job),
+        // By name, not by path: the image is to be used elsewhere.
+        ...(thin
+          ? { backing: { name: backingName(job.base.digest), index: await baseClusters(context, job.base, work) } }
+          : {}),
         onProgress: (share) =>
           reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
       })
       await checkImage(target, { reporter, signal })
-      // By name, not by path: the image is to be used elsewhere.
-      if (thin) await renameBacking(target, backingName(job.base.digest), { reporter, signal })
-      return (await stat(target)).size
+      return written
     },
-    (size) => ({ detail: formatBytes(size) }),
+    ({ sizeBytes, copied, compressed }) => ({
+      detail: `${formatBytes(sizeBytes)}, ${compressed} of ${compressed + copied} clusters anew`,
+    }),
   )
 }
 

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
-import { convertToQcow2, imageInfo } from '../image/qemu-img.ts'
+import { imageInfo } from '../image/qemu-img.ts'
 import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { lockFile } from '../system/file-lock.ts'
@@ -18,6 +18,7 @@ import type { BaseDefinition } from './definition.ts'
 import { resolveDefinition, type Mirrors } from './definitions.ts'
 import { needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
 import { planDisk } from './disk-plan.ts'
+import { compressDisk } from './compress.ts'
 import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
 import { parseInstalled, type InstalledPackage } from './packages.ts'
@@ -28,7 +29,7 @@ export interface BuildBaseOptions extends Mirrors {
 }
 
 /** Raised when this file builds another disk from the same definition. */
-const builderVersion = 2
+const builderVersion = 3
 
 /**
  * Builds a base from distribution packages, or returns the one in the cache that was built from the same definition by
@@ -107,7 +108,11 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
   await phase(
     reporter,
     'compress the disk',
-    () => compress(paths.disk, target, context),
+    async () => {
+      const bytes = await compressDisk(context, { source: paths.disk, target, workFolder: work.path })
+      await rm(paths.disk)
+      return bytes
+    },
     (bytes) => ({ detail: formatBytes(bytes) }),
   )
   const info = await imageInfo(target, { signal })
@@ -168,15 +173,4 @@ async function installPackages(
     },
   )
   return parseInstalled(await readFile(status, 'utf8'))
-}
-
-async function compress(source: string, target: string, context: Context): Promise<number> {
-  const { reporter, signal } = context
-  await convertToQcow2({
-    ...{ source, sourceFormat: 'raw', target, compress: 'zstd', reporter, signal },
-    onProgress: (share) =>
-      reporter.emit({ type: 'phase-progress', phase: 'compress the disk', detail: `${Math.round(share * 100)} %` }),
-  })
-  await rm(source)
-  return (await stat(target)).size
 }

@@ -6,13 +6,14 @@ import { pipeline } from 'node:stream/promises'
 import type { Context } from '../context.ts'
 import { hasCode, InterruptedError, messageOf, UserError } from '../errors.ts'
 import { detectDiskFormat, refuseOutsideReferences } from '../image/disk-format.ts'
-import { checkImage, convertToQcow2, imageInfo } from '../image/qemu-img.ts'
+import { checkImage, imageInfo } from '../image/qemu-img.ts'
 import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { lockFile } from '../system/file-lock.ts'
 import { needTool } from '../system/tools.ts'
 import { isSha256, sha256File, type Sha256 } from '../util/sha256.ts'
 import { basesDir, isBaseName, storeBase, workFolder } from './cache.ts'
+import { compressDisk } from './compress.ts'
 import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
 
@@ -60,7 +61,7 @@ export async function importBase(options: ImportBaseOptions, context: Context): 
   const output = join(work.path, 'output')
   await mkdir(output)
   const target = join(output, 'disk.qcow2')
-  await toQcow2(image, target, shown, context)
+  await toQcow2(image, target, { shown, workFolder: work.path }, context)
   const info = await imageInfo(target, { signal })
   const described = await describeDisk(target, context)
   // Without await the work folder and the lock would be gone before the disk is in place.
@@ -151,13 +152,16 @@ async function download(source: string, target: string, context: Context): Promi
   }
 }
 
-async function toQcow2(image: string, target: string, shown: string, context: Context): Promise<void> {
+async function toQcow2(
+  image: string,
+  target: string,
+  { shown, workFolder }: { readonly shown: string; readonly workFolder: string },
+  context: Context,
+): Promise<void> {
   const { reporter, signal } = context
   const format = await detectDiskFormat(image)
   if (format === 'raw') {
-    await phase(reporter, 'compress the disk', () =>
-      convertToQcow2({ source: image, sourceFormat: 'raw', target, compress: 'zstd', reporter, signal }),
-    )
+    await phase(reporter, 'compress the disk', () => compressDisk(context, { source: image, target, workFolder }))
     return
   }
   await refuseOutsideReferences(image).catch((error: unknown) => {

@@ -77,8 +77,21 @@ export const manifestSchema = z.looseObject({
     launchSeconds: seconds,
     checks: z.array(verificationCheck),
   }),
-  /** What the plan foretold, to be held against `verification`; absent where nothing had been measured. */
-  predicted: z.object({ unbakedSeconds: seconds, bakedSeconds: seconds }).optional(),
+  /**
+   * What the plan foretold, with the interval for one launch, and beside it what the verifying launch took; absent where
+   * nothing had been measured.
+   */
+  predicted: z
+    .object({
+      unbakedSeconds: seconds,
+      bakedSeconds: seconds,
+      lowSeconds: seconds.optional(),
+      highSeconds: seconds.optional(),
+      /** Whether the figures begin at power-on; if not, at the start of the kernel. */
+      fromPowerOn: z.boolean().optional(),
+      measuredSeconds: seconds.optional(),
+    })
+    .optional(),
 })
 
 const draftSchema = manifestSchema.partial({ verification: true })

@@ -66,54 +66,6 @@ export async function createOverlay(
   )
 }
 
-export interface ConvertOptions extends ToolOptions {
-  readonly source: string
-  readonly sourceFormat: DiskFormat
-  readonly target: string
-  readonly compress: 'zstd' | 'none'
-  /**
-   * Let several threads write clusters in whatever order they are ready: faster, but the same input no longer gives the
-   * same bytes. Off by default.
-   */
-  readonly unordered?: boolean
-  /** Write only what differs from this qcow2 file, which the source has as its backing file as well; absolute path. */
-  readonly backing?: string
-  /** Gets the share done, 0 to 1. */
-  readonly onProgress?: (share: number) => void
-}
-
-/** Writes a qcow2 file without snapshots and unused clusters; flat, unless `backing` says otherwise. */
-export async function convertToQcow2(options: ConvertOptions): Promise<void> {
-  const { onProgress } = options
-  await qemuImg(
-    [
-      'convert',
-      ...(onProgress === undefined ? [] : ['-p']),
-      ...['-f', options.sourceFormat, '-O', 'qcow2'],
-      ...['-m', '16'],
-      ...(options.unordered === true ? ['-W'] : []),
-      ...(options.compress === 'zstd' ? ['-c', '-o', 'compression_type=zstd'] : []),
-      ...(options.backing === undefined ? [] : ['-B', options.backing, '-F', 'qcow2']),
-      options.source,
-      options.target,
-    ],
-    'write a disk image',
-    options,
-    onProgress && { onText: (text) => reportProgress(text, onProgress) },
-  )
-}
-
-/** The last figure in what `qemu-img -p` prints, e.g. `    (12.01/100%)`. */
-function reportProgress(text: string, onProgress: (share: number) => void): void {
-  const percent = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1]
-  if (percent !== undefined) onProgress(Number(percent) / 100)
-}
-
-/** Changes the name by which a qcow2 file refers to its backing file, without looking at that file. */
-export async function renameBacking(path: string, backing: string, options: ToolOptions = {}): Promise<void> {
-  await qemuImg(['rebase', '-u', '-f', 'qcow2', '-b', backing, '-F', 'qcow2', path], 'name the backing file', options)
-}
-
 /** Throws UserError when the qcow2 structures of an image are damaged. */
 export async function checkImage(path: string, options: ToolOptions = {}): Promise<void> {
   const result = await qemuImg(['check', '-q', '-f', 'qcow2', path], `check ${path}`, options, { allowFailure: true })

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { DiskLayout, Partition } from '../disk/layout.ts'
 import { run } from '../system/run.ts'
 import { needTool } from '../system/tools.ts'
-import { mergeRanges, type ByteRange } from './ranges.ts'
+import { mergeRanges, type ByteRange } from '../disk/ranges.ts'
 
 /** What an ext2, ext3 or ext4 file system of a disk does not use; offsets count from the disk's beginning. */
 export interface ExtUnused {

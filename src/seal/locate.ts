@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import type { DiskLayout, Partition } from '../disk/layout.ts'
 import { extPlace, runTool, type ExtUnused } from './ext.ts'
-import type { ByteRange } from './ranges.ts'
+import type { ByteRange } from '../disk/ranges.ts'
 
 /** Where a byte of a disk lies, as far as that can be told without mounting anything. */
 export type DiskPlace =

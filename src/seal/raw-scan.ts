@@ -1,13 +1,8 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { z } from 'zod'
-import type { Context } from '../context.ts'
 import { InterruptedError } from '../errors.ts'
-import type { DiskFormat } from '../image/disk-format.ts'
-import { run } from '../system/run.ts'
-import { needTool } from '../system/tools.ts'
 import { MultiSearch } from './multi-search.ts'
 import type { Needle } from './needles.ts'
-import { intersectRanges, mergeRanges, type ByteRange } from './ranges.ts'
+import { intersectRanges, mergeRanges, type ByteRange } from '../disk/ranges.ts'
 import { findSecrets, reach, type SecretMatch } from './secret-rules.ts'
 
 /** Small enough that a signal or a timer never waits for long, large enough that calls cost nothing. */
@@ -15,23 +10,6 @@ const chunkBytes = 1 << 20
 
 /** One needle says no more by more places. */
 const placesPerNeedle = 4
-
-const mapSchema = z.array(
-  z.object({ start: z.number().int(), length: z.number().int(), zero: z.boolean(), data: z.boolean() }),
-)
-
-/** Where a disk holds data, holes and zeros left out, its backing files included. */
-export async function dataRanges(
-  context: Context,
-  disk: { readonly path: string; readonly format: DiskFormat },
-): Promise<readonly ByteRange[]> {
-  const { stdout } = await run(
-    await needTool('qemu-img'),
-    ['map', '--output=json', '-U', '-f', disk.format, disk.path],
-    { purpose: 'see where a disk holds data', reporter: context.reporter, signal: context.signal },
-  )
-  return mergeRanges(mapSchema.parse(JSON.parse(stdout)).filter(({ zero, data }) => data && !zero))
-}
 
 export interface RawScan {
   /** The file of plain bytes. */

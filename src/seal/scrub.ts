@@ -1,12 +1,13 @@
 import type { Context } from '../context.ts'
 import { exposeRaw, withReadAt } from '../disk/expose.ts'
 import { readLayout } from '../disk/layout.ts'
+import { dataRanges } from '../image/data-ranges.ts'
 import type { DiskFormat } from '../image/disk-format.ts'
 import { run } from '../system/run.ts'
 import { needTool } from '../system/tools.ts'
 import { extUnused } from './ext.ts'
-import { intersectRanges, mergeRanges, totalLength, type ByteRange } from './ranges.ts'
-import { dataRanges, scanRaw } from './raw-scan.ts'
+import { intersectRanges, mergeRanges, totalLength, type ByteRange } from '../disk/ranges.ts'
+import { scanRaw } from './raw-scan.ts'
 
 export interface ScrubOptions {
   /** A powered-off system; nothing else may have it open for writing. */

@@ -1,8 +1,9 @@
 import { open, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { intersectRanges, mergeRanges } from '../../src/seal/ranges.ts'
-import { dataRanges, scanRaw } from '../../src/seal/raw-scan.ts'
+import { intersectRanges, mergeRanges } from '../../src/disk/ranges.ts'
+import { dataRanges } from '../../src/image/data-ranges.ts'
+import { scanRaw } from '../../src/seal/raw-scan.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
 import { testContext } from './support.ts'
 
