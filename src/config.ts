@@ -64,11 +64,43 @@ export interface VmDefaults {
   readonly accelerator: 'auto' | 'kvm' | 'tcg'
 }
 
+/**
+ * What a plan is to reach. `balanced`: launches saved against bakes, bytes and upkeep. `fastest`: launch-to-ready as short
+ * as baking makes it. `smallest`: the fewest bytes that bring most of that. `target`: the fewest that reach a launch-to-ready.
+ */
+export type Objective = 'balanced' | 'fastest' | 'smallest' | 'target'
+
+/** What the user says about plans; what is absent gets a default that may depend on the objective. */
 export interface PlanDefaults {
-  /** A step is worth baking from this many seconds of median wall time … */
-  readonly minSavingSeconds: number
+  /** A step is worth baking for its own sake from this many seconds of median wall time … */
+  readonly minSavingSeconds?: number
   /** … and this share (0 to 1) of launch-to-ready. */
-  readonly minShare: number
+  readonly minShare?: number
+  readonly objective?: Objective
+  /** Launch-to-ready to reach, seconds; only with objective `target`. */
+  readonly targetSeconds?: number
+  /** Most bytes, as stored, that the steps may add to the image. */
+  readonly maxImageGrowthBytes?: number
+  /** Instead of the count from the reports. */
+  readonly launchesPerDay?: number
+  /** Seconds by which a GiB more, as stored, delays a launch; instead of what the images' launches show. */
+  readonly secondsPerGiB?: number
+  /** Seconds from a change of the recipe until the image has it. */
+  readonly rebakeSeconds?: number
+  /** What a second of a bake weighs against a second of a launch. */
+  readonly bakeWeight?: number
+  readonly prices?: Prices
+}
+
+/** What things cost, in one currency. */
+export interface Prices {
+  readonly currency: string
+  /** An hour of a host that is starting. */
+  readonly launchHour: number
+  /** An hour of the machine that bakes. */
+  readonly bakeHour: number
+  /** A GiB of stored image for a month. */
+  readonly storageGiBMonth: number
 }
 
 /** Which boot tunings a bake applies; `parbake plan` shows them. */

@@ -89,10 +89,24 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     base: base.name ?? 'debian-12',
     baseMaxAgeDays: base.maxAgeDays ?? 30,
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
-    plan: { minSavingSeconds: plan.minSaving ?? 0.5, minShare: plan.minShare ?? 0.01 },
+    plan: planOf(plan, bake.maxGrowth),
     tune: { level: tune.level ?? 'default', only: tune.only, except: tune.except ?? [] },
     bake: { engine: bake.engine ?? 'auto', maxGrowthBytes: bake.maxGrowth },
   }
+}
+
+/** What the file says; an image that `bake.maxGrowth` would refuse is not planned either. */
+function planOf(plan: NonNullable<ConfigFile['plan']>, maxGrowth: number | undefined): Config['plan'] {
+  const { minSaving, target, maxImageGrowth = maxGrowth, rebake, ...others } = plan
+  const wanted = {
+    ...others,
+    minSavingSeconds: minSaving,
+    targetSeconds: target,
+    ...(target === undefined ? {} : { objective: 'target' as const }),
+    maxImageGrowthBytes: maxImageGrowth,
+    rebakeSeconds: rebake,
+  }
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
 }
 
 /** The XDG rules ignore relative paths. */
@@ -138,6 +152,8 @@ function configSchema(z: typeof Zod) {
     context.addIssue({ code: 'custom', message: sizeRule })
     return z.NEVER
   })
+
+  const price = z.number().min(0).max(1e9)
 
   const store = z
     .string()
@@ -190,9 +206,31 @@ function configSchema(z: typeof Zod) {
       .optional(),
     plan: z
       .strictObject({
+        objective: z.enum(['balanced', 'fastest', 'smallest', 'target']).optional(),
+        target: saving.optional(),
         minSaving: saving.optional(),
         minShare: z.number().min(0).max(1).optional(),
+        maxImageGrowth: size.optional(),
+        launchesPerDay: z.number().min(0).max(1e9).optional(),
+        secondsPerGiB: z.number().min(0).max(3600).optional(),
+        rebake: saving.optional(),
+        bakeWeight: z.number().min(0).max(1000).optional(),
+        prices: z
+          .strictObject({
+            currency: z.string().regex(/^\S{1,8}$/),
+            launchHour: price,
+            bakeHour: price,
+            storageGiBMonth: price,
+          })
+          .optional(),
       })
+      .refine(
+        ({ objective, target }) => (objective === 'target') === (target !== undefined) || objective === undefined,
+        {
+          message: "'target' goes with objective 'target', and that needs one, e.g. target: 45s",
+          path: ['objective'],
+        },
+      )
       .optional(),
     tune: z
       .strictObject({

@@ -1,36 +1,57 @@
 import { Command } from 'commander'
-import { messageOf, UserError } from '../errors.ts'
-import type { Plan } from '../plan/model.ts'
+import { exitCodes, messageOf, UserError } from '../errors.ts'
+import type { Plan, PlannedStep } from '../plan/model.ts'
 import { renderPlan } from '../plan/render.ts'
-import { parseDurationOption } from '../profile/duration.ts'
+import { renderWhy } from '../plan/render-why.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
+import { suggestion } from '../util/nearest.ts'
 import type { BuildCommand } from './app.ts'
+import { addPlanOptions, planOptions, type PlanOptions } from './plan-options.ts'
 
-interface Options {
-  readonly minSaving?: string
+interface Options extends PlanOptions {
+  readonly why?: string
+  readonly channel?: string
   readonly output?: string
 }
 
 /** `parbake plan RECIPE`: which steps a bake would take, and why. Changes nothing. */
 export const build: BuildCommand = (app) =>
-  new Command('plan')
-    .description('decide which steps to bake and which to leave to runtime, with the reason for each')
-    .argument('<recipe>', 'recipe folder')
-    .option('--min-saving <duration>', 'bake steps from this median wall time on, e.g. 1s')
+  addPlanOptions(
+    new Command('plan')
+      .description('decide which steps to bake and which to leave to runtime, with the reason for each')
+      .argument('<recipe>', 'recipe folder'),
+  )
+    .option('--why <step>', 'show all that decided about this step')
+    .option('--channel <name>', 'channel of the image to compare with (default: channel of parbake.yaml)')
     .option('-o, --output <file>', 'write the plan as JSON to this file too')
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
-      const minSaving =
-        options.minSaving === undefined
-          ? {}
-          : { minSavingSeconds: parseDurationOption('--min-saving', options.minSaving) }
-      const { plan } = await planRecipe(context, await loadRecipe(folder), minSaving)
+      const settings = planOptions(context.config.plan, options)
+      const recipe = await loadRecipe(folder)
+      const { plan } = await planRecipe(context, recipe, {
+        settings,
+        ...(options.channel === undefined ? {} : { channel: options.channel }),
+      })
       if (options.output !== undefined) await writePlan(options.output, plan)
-      if (context.json) context.printJson(plan)
-      else context.print(renderPlan(plan))
+      const step = options.why === undefined ? undefined : findStep(plan, options.why)
+      if (context.json) context.printJson(step ?? plan)
+      else context.print(step === undefined ? renderPlan(plan) : renderWhy(plan, step))
     })
+
+function findStep(plan: Plan, name: string): PlannedStep {
+  const step = plan.steps.find((each) => each.name === name)
+  if (step !== undefined) return step
+  const hint = suggestion(
+    name,
+    plan.steps.map((each) => each.name),
+  )
+  throw new UserError(`${plan.recipe} has no step '${name}'`, {
+    ...(hint === undefined ? {} : { hint }),
+    exitCode: exitCodes.usage,
+  })
+}
 
 async function writePlan(file: string, plan: Plan): Promise<void> {
   try {

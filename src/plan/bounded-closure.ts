@@ -6,6 +6,8 @@ export interface BoundedProblem {
   readonly costs: readonly number[]
   readonly limit: number
   readonly needs: Needs
+  /** What is settled beforehand, closed as a solver wants it; nothing by default. */
+  readonly fixed?: Fixed
 }
 
 export interface BoundedResult {
@@ -64,7 +66,7 @@ class Search {
 
   run(maxWork: number): BoundedResult | undefined {
     const open: Node[] = []
-    const root = this.#relax(new Int8Array(this.#solver.size), 0)
+    const root = this.#relax(this.#problem.fixed ?? new Int8Array(this.#solver.size), 0)
     if (root !== undefined) open.push(root)
     let bound = Number.NEGATIVE_INFINITY
     while (open.length > 0) {

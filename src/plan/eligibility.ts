@@ -1,5 +1,6 @@
 import type { Step } from '../recipe/model.ts'
 import type { StepProfile } from '../profile/model.ts'
+import { inOrder, reduceNeeds } from './closure.ts'
 import type { RuntimeReason } from './model.ts'
 
 /** Whether a step may be baked at all, whatever it costs. */
@@ -16,36 +17,54 @@ export function eligibilityOf(
   measured: ReadonlyMap<string, StepProfile>,
 ): ReadonlyMap<string, Eligibility> {
   const byName = new Map(steps.map((step) => [step.name, step]))
-  const results = new Map<string, Eligibility>()
-  for (const step of steps) {
-    const own = ownReason(step, measured.get(step.digest))
-    if (own !== undefined) {
-      results.set(step.name, { eligible: false, reason: own, blockedBy: [] })
-      continue
-    }
-    const blockedBy = [...transitiveNeeds(step.name, byName)].filter((name) => {
-      const need = byName.get(name)
-      return name === step.name || need === undefined || ownReason(need, measured.get(need.digest)) !== undefined
-    })
-    results.set(
-      step.name,
-      blockedBy.length === 0 ? { eligible: true } : { eligible: false, reason: 'needs-runtime', blockedBy },
-    )
-  }
-  return results
+  const own = new Map(steps.map((step) => [step.name, ownReason(step, measured.get(step.digest))]))
+  const isBlocker = (name: string) => !byName.has(name) || own.get(name) !== undefined
+  const blocked = blockersInOrder(steps, isBlocker) ?? blockersAround(steps, byName, isBlocker)
+  return new Map(
+    steps.map((step, index): [string, Eligibility] => {
+      const reason = own.get(step.name)
+      const blockedBy = blocked[index] ?? []
+      if (reason !== undefined) return [step.name, { eligible: false, reason, blockedBy: [] }]
+      if (blockedBy.length === 0) return [step.name, { eligible: true }]
+      return [step.name, { eligible: false, reason: 'needs-runtime', blockedBy }]
+    }),
+  )
 }
 
-/** Names of all steps that a step needs, directly or not, nearest first; itself only where it needs itself. */
-export function transitiveNeeds(name: string, byName: ReadonlyMap<string, Step>): ReadonlySet<string> {
-  const found = new Set<string>()
-  const queue = [...(byName.get(name)?.needs ?? [])]
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    if (!found.has(next)) {
-      found.add(next)
-      queue.push(...(byName.get(next)?.needs ?? []))
-    }
+/** By index: what of a step's direct and further needs blocks it. Undefined where needs lead in a circle. */
+function blockersInOrder(
+  steps: readonly Step[],
+  isBlocker: (name: string) => boolean,
+): readonly (readonly string[])[] | undefined {
+  const indexes = new Map(steps.map((step, index) => [step.name, index]))
+  const all = steps.map((step) => step.needs.flatMap((need) => indexes.get(need) ?? []))
+  let order: readonly number[]
+  try {
+    order = inOrder(all)
+  } catch {
+    return undefined
   }
-  return found
+  const needs = reduceNeeds(all)
+  const blocked: string[][] = steps.map(() => [])
+  for (const index of order) {
+    const direct = (steps[index]?.needs ?? []).filter((name) => isBlocker(name))
+    const further = (needs[index] ?? []).flatMap((need) => blocked[need] ?? [])
+    blocked[index] = [...new Set([...direct, ...further])]
+  }
+  return blocked
+}
+
+/** The same for recipes that nobody could run: each step by itself. */
+function blockersAround(
+  steps: readonly Step[],
+  byName: ReadonlyMap<string, Step>,
+  isBlocker: (name: string) => boolean,
+): readonly (readonly string[])[] {
+  return steps.map((step) => {
+    const found = new Set<string>(step.needs)
+    for (const name of found) for (const need of byName.get(name)?.needs ?? []) found.add(need)
+    return [...found].filter((name) => name === step.name || isBlocker(name))
+  })
 }
 
 function ownReason(step: Step, profile: StepProfile | undefined): RuntimeReason | undefined {

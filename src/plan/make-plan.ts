@@ -1,11 +1,22 @@
 import type { PlanDefaults } from '../config.ts'
-import type { Profile, StepProfile } from '../profile/model.ts'
-import type { Recipe, Step } from '../recipe/model.ts'
+import type { Profile } from '../profile/model.ts'
+import type { Recipe } from '../recipe/model.ts'
 import { canonicalJson } from '../util/canonical-json.ts'
 import { sha256 } from '../util/sha256.ts'
-import { eligibilityOf, transitiveNeeds, type Eligibility } from './eligibility.ts'
+import { choose, forcedOf, needsOf, type Question } from './choose.ts'
+import { candidatesOf, costModel, type Candidate } from './costs.ts'
+import { criticalSavings } from './critical-path.ts'
+import { differenceOf, economicsOf } from './economics.ts'
+import { eligibilityOf, type Eligibility } from './eligibility.ts'
+import { noEvidence, type Evidence, type PlanImage } from './evidence.ts'
 import { explain } from './explain.ts'
-import type { BakeReason, Plan, PlannedStep, PlannedTuning, Prediction, RuntimeReason } from './model.ts'
+import type { CostModel, Plan, PlannedStep, PlannedTuning, PlanSettings } from './model.ts'
+import { notesOf } from './notes.ts'
+import { earlierPredictions, predict } from './predict.ts'
+import { reasonsOf, type Reasoned } from './reasons.ts'
+import { whatWouldChange } from './sensitivity.ts'
+import { planSettings } from './settings.ts'
+import { floorFor, settled } from './stability.ts'
 
 export interface PlanInput {
   readonly recipe: Recipe
@@ -15,168 +26,159 @@ export interface PlanInput {
   readonly base?: string
   /** Ways to make the image boot faster, decided already; none by default. */
   readonly tunings?: readonly PlannedTuning[]
+  /** Boots one by one and the images baked before; nothing by default. */
+  readonly evidence?: Evidence
+  /** How hosts run steps; `serial` by default, as the agent does. */
+  readonly execution?: CostModel['execution']
 }
 
-/** What the agent takes to see that one step is stamped: a few forks of a shell, seconds. An estimate, no measurement. */
-export const residualSecondsPerStep = 0.02
-
 /**
- * Decides which steps to bake: those that the recipe forces and those whose median cold cost reaches the threshold, as
- * far as they are eligible, and all that these need. Pure: equal input gives an equal plan.
+ * Decides which steps to bake: the set that is best for the objective, of those that hold what the recipe forces and
+ * whatever their members need, and no step that must not be baked. Pure: equal input gives an equal plan.
  */
 export function makePlan(input: PlanInput): Plan {
-  const { recipe, profile, settings, base, tunings = [] } = input
-  const measured = new Map(profile.steps.map((step) => [step.digest, step]))
+  const { recipe, profile, base, tunings = [], evidence = noEvidence } = input
+  const settings = planSettings(input.settings)
+  const model = costModel(profile, settings, evidence, input.execution ?? 'serial')
   const thresholdSeconds = thresholdOf(profile, settings)
-  const decisions = decide(recipe, measured, thresholdSeconds)
-  const steps = recipe.steps.map((step) =>
-    plannedStep(step, measured.get(step.digest), decisions.get(step.name) as Decision, thresholdSeconds),
-  )
-  const baked = steps.filter((step) => step.decision === 'bake')
-  const prediction = predict(profile, baked)
-  const tuned = tunings.filter((tuning) => tuning.apply).map((tuning) => tuning.name)
+  const inForce = usable(evidence.inForce, base)
+  const floor = floorFor(thresholdSeconds, inForce)
+  const all = candidatesOf(recipe, profile, settings, evidence, model, floor)
+  const eligibility = eligibilityOf(recipe.steps, new Map(profile.steps.map((step) => [step.digest, step])))
+  const candidates = all.filter(({ step }) => eligibility.get(step.name)?.eligible === true)
+  const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, profile, evidence)
+  const best = choose(question)
+  const kept = inForce === undefined ? undefined : settled(question, best, inForce)
+  const members = kept ?? best.members
+  const steps = plannedSteps(question, { members, best: best.members }, all, eligibility, evidence)
+  const chosen = candidates.filter((_, index) => members[index] === 1)
+  const baked = new Set(chosen.map(({ step }) => step.name))
+  const saved = question.parallel && criticalSavings(question.parallel, candidates, members)
+  const prediction = predict(profile, all, baked, evidence.boots, saved)
   return {
     v: 1,
     recipe: recipe.name,
     ...(base === undefined ? {} : { base }),
     settings,
+    model,
+    optimum: best.optimum,
     thresholdSeconds,
     steps,
     tunings,
+    economics: economicsOf(chosen, model, settings, saved),
     ...(prediction === undefined ? {} : { prediction }),
-    notes: notesOf(profile, baked, prediction),
-    planDigest: sha256(
-      canonicalJson({
-        v: 1,
-        base,
-        steps: baked.map((step) => step.digest),
-        ...(tuned.length === 0 ? {} : { tunings: tuned }),
-      }),
-    ),
+    earlier: earlierPredictions(evidence.images),
+    ...(evidence.inForce === undefined ? {} : { inForce: differenceOf(steps, evidence.inForce, kept !== undefined) }),
+    notes: notesOf({ profile, steps, settings, prediction, shortfall: best.shortfall }),
+    planDigest: digestOf(steps, tunings, base),
   }
 }
 
-function thresholdOf(profile: Profile, settings: PlanDefaults): number {
+/** An image of another base is to be baked anew whatever its steps. */
+function usable(inForce: PlanImage | undefined, base: string | undefined): PlanImage | undefined {
+  return base === undefined || inForce?.base.digest === base ? inForce : undefined
+}
+
+function thresholdOf(profile: Profile, settings: PlanSettings): number {
   const launchToReady = profile.ready.allRan?.launchToReady.median ?? 0
   return Math.max(settings.minSavingSeconds, settings.minShare * launchToReady)
 }
 
-interface Decision {
-  readonly reason: BakeReason | RuntimeReason
-  readonly neededBy: readonly string[]
-  readonly blockedBy: readonly string[]
-}
-
-function decide(
-  recipe: Recipe,
-  measured: ReadonlyMap<string, StepProfile>,
-  thresholdSeconds: number,
-): ReadonlyMap<string, Decision> {
-  const byName = new Map(recipe.steps.map((step) => [step.name, step]))
-  const eligibility = eligibilityOf(recipe.steps, measured)
-  const decisions = new Map<string, Decision>()
-  for (const step of recipe.steps) {
-    const may = eligibility.get(step.name) as Eligibility
-    decisions.set(
-      step.name,
-      may.eligible
-        ? { reason: onItsOwn(step, measured.get(step.digest), thresholdSeconds), neededBy: [], blockedBy: [] }
-        : { reason: may.reason, neededBy: [], blockedBy: may.blockedBy },
-    )
+function questionOf(
+  known: Pick<Question, 'candidates' | 'settings' | 'model' | 'thresholdSeconds'> & {
+    readonly all: readonly Candidate[]
+  },
+  profile: Profile,
+  evidence: Evidence,
+): Question {
+  const { all, candidates, settings, model, thresholdSeconds } = known
+  const unbaked = predict(profile, all, new Set(), evidence.boots)?.bakedSeconds
+  const places = new Map(candidates.map(({ step }, index) => [step.name, index]))
+  const indexes = new Map(all.map(({ step }, index) => [step.name, index]))
+  return {
+    ...{ candidates, settings, model, thresholdSeconds },
+    needs: needsOf(candidates),
+    missingSeconds:
+      unbaked === undefined || settings.targetSeconds === undefined ? undefined : unbaked - settings.targetSeconds,
+    ...(model.execution === 'parallel' && {
+      parallel: {
+        steps: all.map(({ step, wallSeconds }) => ({
+          seconds: wallSeconds ?? 0,
+          needs: step.needs.flatMap((need) => indexes.get(need) ?? []),
+          candidate: places.get(step.name) ?? -1,
+        })),
+      },
+    }),
   }
-  const chosen = recipe.steps.filter((step) => isChosen(decisions.get(step.name)?.reason))
-  for (const step of recipe.steps) {
-    const neededBy = chosen
-      .filter((other) => transitiveNeeds(other.name, byName).has(step.name))
-      .map((other) => other.name)
-    if (neededBy.length > 0 && !chosen.includes(step)) {
-      // All needs of a chosen step are eligible, or it could not have been chosen.
-      decisions.set(step.name, { reason: 'needed', neededBy, blockedBy: [] })
-    }
-  }
-  return decisions
 }
 
-function onItsOwn(
-  step: Step,
-  profile: StepProfile | undefined,
-  thresholdSeconds: number,
-): 'forced' | 'slow' | 'quick' | 'not-measured' {
-  if (step.bake === 'always') return 'forced'
-  if (profile?.wall === undefined) return 'not-measured'
-  return profile.wall.median >= thresholdSeconds ? 'slow' : 'quick'
+function plannedSteps(
+  question: Question,
+  chosen: { readonly members: Uint8Array; readonly best: Uint8Array },
+  all: readonly Candidate[],
+  eligibility: ReadonlyMap<string, Eligibility>,
+  { inForce }: Evidence,
+): readonly PlannedStep[] {
+  const { candidates } = question
+  const reasons = reasonsOf(question, chosen)
+  const changes = whatWouldChange(question, chosen.members, reasons, forcedOf(question))
+  const places = new Map(candidates.map(({ step }, index) => [step.name, index]))
+  const before = inForce && new Map<string, string>(inForce.steps.map((step) => [step.name, step.digest]))
+  return all.map((candidate) => {
+    const { step } = candidate
+    const place = places.get(step.name)
+    const may = eligibility.get(step.name)
+    const reasoned: Reasoned =
+      place === undefined
+        ? { decision: 'runtime', reason: may?.eligible === false ? may.reason : 'not-measured' }
+        : (reasons[place] as Reasoned)
+    const blockedBy = may?.eligible === false ? may.blockedBy : []
+    return plannedStep(candidate, reasoned, blockedBy, {
+      question,
+      ...(place !== undefined && changes[place] !== undefined && { wouldChange: changes[place] }),
+      ...(before !== undefined && { inForce: stateInForce(before.get(step.name), step.digest) }),
+    })
+  })
 }
 
-function isChosen(reason: BakeReason | RuntimeReason | undefined): reason is 'forced' | 'slow' {
-  return reason === 'forced' || reason === 'slow'
+function stateInForce(before: string | undefined, now: string): NonNullable<PlannedStep['inForce']> {
+  return before === undefined ? 'no' : before === now ? 'this-version' : 'another'
 }
 
 function plannedStep(
-  step: Step,
-  profile: StepProfile | undefined,
-  decision: Decision,
-  thresholdSeconds: number,
+  candidate: Candidate,
+  reasoned: Reasoned,
+  blockedBy: readonly string[],
+  more: Pick<PlannedStep, 'wouldChange' | 'inForce'> & { readonly question: Question },
 ): PlannedStep {
-  const { reason, neededBy, blockedBy } = decision
+  const { step, profile, costs } = candidate
+  const { question, ...optional } = more
+  const { settings, thresholdSeconds } = question
+  const neededBy = reasoned.decision === 'bake' ? reasoned.neededBy : []
   const shared = {
     name: step.name,
     digest: step.digest,
     when: step.when,
-    explanation: explain(reason, { step, profile, thresholdSeconds, neededBy, blockedBy }),
+    explanation: explain(reasoned.reason, { candidate, settings, thresholdSeconds, neededBy, blockedBy }),
+    ...optional,
     ...(profile?.wall === undefined ? {} : { medianSeconds: profile.wall.median }),
     count: profile?.count ?? 0,
     ...(profile?.share === undefined ? {} : { share: profile.share }),
+    costs,
   }
-  return reason === 'forced' || reason === 'slow' || reason === 'needed'
-    ? { ...shared, decision: 'bake', reason, neededBy }
-    : { ...shared, decision: 'runtime', reason, blockedBy }
+  return reasoned.decision === 'bake'
+    ? { ...shared, decision: 'bake', reason: reasoned.reason, neededBy }
+    : { ...shared, decision: 'runtime', reason: reasoned.reason, blockedBy }
 }
 
-function predict(profile: Profile, baked: readonly PlannedStep[]): Prediction | undefined {
-  const { allRan } = profile.ready
-  if (allRan === undefined) return undefined
-  // Two steps with one digest share a stamp: the second never ran, so it saves nothing.
-  const costs = new Map(baked.map((step) => [step.digest, step.medianSeconds ?? 0]))
-  const residualSeconds = baked.length * residualSecondsPerStep
-  const unbakedSeconds = allRan.launchToReady.median
-  const rest = unbakedSeconds - [...costs.values()].reduce((sum, seconds) => sum + seconds, 0)
-  const bakedSeconds = Math.max(0, rest) + residualSeconds
-  return {
-    unbakedSeconds,
-    count: allRan.count,
-    bakedSeconds,
-    savingSeconds: unbakedSeconds - bakedSeconds,
-    residualSeconds,
-    current: allRan.current,
-    fromPowerOn: allRan.firmwareSeconds !== undefined,
-  }
-}
-
-function notesOf(
-  profile: Profile,
-  baked: readonly PlannedStep[],
-  prediction: Prediction | undefined,
-): readonly string[] {
-  const notes: string[] = []
-  if (prediction === undefined) {
-    notes.push('no prediction: no boot in which all steps ran was measured')
-  } else {
-    if (profile.ready.allRan?.few === true) {
-      notes.push(
-        `few samples: launch-to-ready comes from ${prediction.count} cold boot${prediction.count === 1 ? '' : 's'}`,
-      )
-    }
-    if (!prediction.current) {
-      notes.push('launch-to-ready comes from boots of another version of the recipe; the prediction is rough')
-    }
-    if (!prediction.fromPowerOn) notes.push('firmware time is not known here and left out of launch-to-ready')
-  }
-  const unmeasured = baked.filter((step) => step.medianSeconds === undefined)
-  if (unmeasured.length > 0) {
-    notes.push(`the prediction leaves out what was not measured: ${unmeasured.map((step) => step.name).join(', ')}`)
-  }
-  if (profile.reports.failed > 0) {
-    notes.push(`${profile.reports.failed} of ${profile.reports.cold} cold boots failed; they count only step by step`)
-  }
-  return notes
+function digestOf(steps: readonly PlannedStep[], tunings: readonly PlannedTuning[], base: string | undefined): string {
+  const tuned = tunings.filter((tuning) => tuning.apply).map((tuning) => tuning.name)
+  return sha256(
+    canonicalJson({
+      v: 1,
+      base,
+      steps: steps.filter((step) => step.decision === 'bake').map((step) => step.digest),
+      ...(tuned.length === 0 ? {} : { tunings: tuned }),
+    }),
+  )
 }

@@ -1,6 +1,17 @@
-import { formatSeconds } from '../report/reporters.ts'
-import { formatShare, renderTable, terminalStyle, type Cell, type Column, type TableStyle } from '../report/table.ts'
-import type { Plan, PlannedStep, PlannedTuning, Prediction } from './model.ts'
+import { formatBytes, formatSeconds } from '../report/reporters.ts'
+import {
+  bar,
+  formatShare,
+  renderTable,
+  styled,
+  terminalStyle,
+  type Cell,
+  type Column,
+  type TableStyle,
+} from '../report/table.ts'
+import { every, formatSigned } from './explain.ts'
+import type { Difference, EarlierPrediction, Plan, PlannedStep, PlannedTuning, Prediction, Source } from './model.ts'
+import { formatRate } from './sensitivity.ts'
 
 const columns: readonly Column[] = [
   { header: 'STEP', narrow: 'cut' },
@@ -10,18 +21,32 @@ const columns: readonly Column[] = [
   { header: 'WHY', narrow: 'wrap' },
 ]
 
-/** The plan as text for a terminal or a file: decision and reason per step, the prediction, notes. */
+/** Label and text; the text gives way. */
+const textColumns: readonly Column[] = [{ header: '' }, { header: '', narrow: 'wrap' }]
+
+/** The plan as text for a terminal or a file: decision and reason per step, what it brings, the prediction, notes. */
 export function renderPlan(plan: Plan, style: TableStyle = terminalStyle()): string {
-  const baked = plan.steps.filter((step) => step.decision === 'bake').length
-  const blocks = [
-    `${plan.recipe}: ${baked} of ${plan.steps.length} steps to bake (threshold ${formatSeconds(plan.thresholdSeconds)})`,
-  ]
+  const blocks = [headline(plan)]
   if (plan.steps.length > 0) blocks.push(renderTable(columns, plan.steps.map(stepRow), style))
-  if (plan.tunings.length > 0) blocks.push(tuningText(plan.tunings))
-  if (plan.prediction !== undefined) blocks.push(predictionText(plan.prediction))
+  const turning = plan.steps.flatMap(({ name, wouldChange }) =>
+    wouldChange === undefined ? [] : [[name, wouldChange]],
+  )
+  if (turning.length > 0) blocks.push(listing('what would change it', turning, style))
+  if (plan.tunings.length > 0) blocks.push(tuningText(plan.tunings, style))
+  if (plan.steps.some((step) => step.decision === 'bake')) blocks.push(balanceText(plan, style))
+  if (plan.prediction !== undefined) blocks.push(predictionText(plan.prediction, style))
+  if (plan.earlier.length > 0) blocks.push(earlierText(plan.earlier, style))
+  if (plan.inForce !== undefined) blocks.push(differenceText(plan.inForce))
   if (plan.notes.length > 0) blocks.push(plan.notes.map((note) => `note: ${note}`).join('\n'))
   blocks.push(`plan ${plan.planDigest.slice(0, 12)}`)
   return `${blocks.join('\n\n')}\n`
+}
+
+function headline({ recipe, steps, settings, thresholdSeconds, optimum }: Plan): string {
+  const baked = steps.filter((step) => step.decision === 'bake').length
+  const target = settings.objective === 'target' ? ` ${formatSeconds(settings.targetSeconds ?? 0)}` : ''
+  const bound = optimum.exact ? '' : `, at most ${formatShare(optimum.gap)} below the best`
+  return `${recipe}: ${baked} of ${steps.length} steps to bake (${settings.objective}${target}, threshold ${formatSeconds(thresholdSeconds)}${bound})`
 }
 
 function stepRow(step: PlannedStep): Cell[] {
@@ -34,19 +59,99 @@ function stepRow(step: PlannedStep): Cell[] {
   ]
 }
 
-function tuningText(tunings: readonly PlannedTuning[]): string {
-  const width = Math.max(...tunings.map(({ name }) => name.length))
-  const lines = tunings.map(({ name, apply, why }) => `  ${name.padEnd(width)}  ${apply ? 'apply' : 'leave'}  ${why}`)
-  return ['boot tuning:', ...lines].join('\n')
+/** A title and labelled lines below it, indented; long ones are wrapped beside their label. */
+export function listing(title: string, rows: readonly (readonly Cell[])[], style: TableStyle): string {
+  const indent = 2
+  const inner = style.width === undefined ? style : { ...style, width: Math.max(20, style.width - indent) }
+  // The table's own header has no text here.
+  const lines = renderTable(textColumns, rows, inner).split('\n').slice(1)
+  return [styled(`${title}:`, 'bold', style.colour), ...lines.map((line) => ' '.repeat(indent) + line)].join('\n')
 }
 
-function predictionText(prediction: Prediction): string {
-  const { unbakedSeconds, bakedSeconds, savingSeconds, residualSeconds } = prediction
+function tuningText(tunings: readonly PlannedTuning[], style: TableStyle): string {
+  const rows = tunings.map(({ name, apply, why }) => [name, `${apply ? 'apply' : 'leave'}  ${why}`])
+  return listing('boot tuning', rows, style)
+}
+
+function balanceText({ economics, model, steps }: Plan, style: TableStyle): string {
+  const { launchesPerDay, bakeOverheadSeconds } = model
+  const changes = worstSource(steps.map((step) => step.costs.changesPerDay.source))
+  const stale =
+    economics.staleShare >= 0.0005 ? `; ${formatShare(economics.staleShare)} of launches find a step stale` : ''
+  const bake =
+    economics.bakesPerDay > 0 ? economics.bakeSecondsPerDay / economics.bakesPerDay : bakeOverheadSeconds.value
+  const rows = [
+    [
+      'saves',
+      `${formatSigned(economics.savedPerLaunch)} a launch, ${formatSigned(economics.savedPerDay)} a day at ${formatRate(launchesPerDay.value)}${hint(launchesPerDay.source)}`,
+    ],
+    [
+      'costs',
+      `${formatBytes(economics.imageBytes)} of image and a bake of ${formatSeconds(bake)} ${every(economics.bakesPerDay)}${hint(changes)}${stale}`,
+    ],
+  ]
+  const { money } = economics
+  if (money !== undefined) {
+    const price = (amount: number) => `${amount.toFixed(2)} ${money.currency}`
+    rows.push([
+      'a month',
+      `${price(money.savedPerMonth)} of launches saved; ${price(money.bakesPerMonth)} of bakes, ${price(money.storagePerMonth)} of storage`,
+    ])
+  }
+  return listing('balance', rows, style)
+}
+
+function hint(source: Source): string {
+  return source === 'assumed' ? ' (assumed)' : ''
+}
+
+function worstSource(sources: readonly Source[]): Source {
+  return sources.includes('assumed') ? 'assumed' : 'measured'
+}
+
+function predictionText(prediction: Prediction, style: TableStyle): string {
+  const { unbakedSeconds, bakedSeconds, savingSeconds, residualSeconds, interval } = prediction
   const share = unbakedSeconds > 0 ? ` (${formatShare(savingSeconds / unbakedSeconds)})` : ''
   const residual = residualSeconds > 0 ? `, ${formatSeconds(residualSeconds)} of it for finding baked steps done` : ''
+  const bars = barWidth(style.width)
+  const line = (label: string, seconds: number) => {
+    const drawn = bars === 0 ? '' : `${bar(unbakedSeconds > 0 ? seconds / unbakedSeconds : 0, bars)} `
+    return `${label} ${styled(drawn, 'cyan', style.colour)}${formatSeconds(seconds)}`
+  }
+  const boots = interval.samples === 1 ? '1 boot' : `${interval.samples} boots`
   return [
-    `launch-to-ready now:       ${formatSeconds(unbakedSeconds)}`,
-    `launch-to-ready predicted: ${formatSeconds(bakedSeconds)}${residual}`,
+    line('launch-to-ready now:      ', unbakedSeconds),
+    `${line('launch-to-ready predicted:', bakedSeconds)}${residual}`,
+    `nine of ten launches:      ${formatSeconds(interval.lowSeconds)} to ${formatSeconds(interval.highSeconds)} (${formulas[interval.formula]}, ${boots} ${bases[prediction.basis]})`,
     `saving:                    ${formatSeconds(savingSeconds)}${share}`,
   ].join('\n')
+}
+
+const formulas = { 'student-t': "Student's t", empirical: 'as measured', assumed: 'spread assumed' } as const
+const bases = { images: 'of an image', base: 'of the plain base', medians: "from the profile's medians" } as const
+
+/** Bars only where the terminal has room for them. */
+function barWidth(width: number | undefined): number {
+  return width === undefined || width >= 80 ? 20 : 0
+}
+
+function earlierText(earlier: readonly EarlierPrediction[], style: TableStyle): string {
+  const rows = earlier
+    .slice(-5)
+    .map(({ imageId, predictedSeconds, measuredSeconds, error }) => [
+      imageId,
+      `predicted ${formatSeconds(predictedSeconds)}, measured ${formatSeconds(measuredSeconds)} (${error < 0 ? '-' : '+'}${formatShare(Math.abs(error))})`,
+    ])
+  return listing('earlier predictions', rows, style)
+}
+
+function differenceText({ imageId, added, removed, changed, kept }: Difference): string {
+  const parts = [
+    ...(added.length === 0 ? [] : [`adds ${added.join(', ')}`]),
+    ...(removed.length === 0 ? [] : [`drops ${removed.join(', ')}`]),
+    ...(changed.length === 0 ? [] : [`bakes ${changed.join(', ')} anew`]),
+  ]
+  const difference = parts.length === 0 ? 'the same steps' : parts.join('; ')
+  const why = kept ? '; another choice would gain too little to bake anew' : ''
+  return `against ${imageId}, which is in force: ${difference}${why}`
 }

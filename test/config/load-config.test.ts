@@ -48,7 +48,7 @@ const defaults = {
   base: 'debian-12',
   baseMaxAgeDays: 30,
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
-  plan: { minSavingSeconds: 0.5, minShare: 0.01 },
+  plan: {},
   tune: { level: 'default', only: undefined, except: [] },
   bake: { engine: 'auto', maxGrowthBytes: undefined },
 }
@@ -96,6 +96,16 @@ describe('without a file', () => {
 })
 
 describe('with a file', () => {
+  it('plans no image that bake.maxGrowth would refuse', async () => {
+    expect((await withFile('bake: {maxGrowth: 9MiB}\n'))['plan']).toEqual({ maxImageGrowthBytes: 9 * 1024 ** 2 })
+    const both = 'bake: {maxGrowth: 9MiB}\nplan: {maxImageGrowth: 5MiB}\n'
+    expect((await withFile(both))['plan']).toEqual({ maxImageGrowthBytes: 5 * 1024 ** 2 })
+  })
+
+  it.each(['plan: {objective: target}', 'plan: {objective: fastest, target: 45s}'])('refuses %s', async (text) => {
+    expect(await failure(`${text}\n`)).toContain("'target' goes with objective 'target', and that needs one")
+  })
+
   it('reads every key', async () => {
     const text = `
 store: s3://bucket/prefix?region=eu-west-1
@@ -113,7 +123,9 @@ hosts:
   accessKeyEnv: A
   secretKeyEnv: B
 vm: {memory: 1.5GiB, cpus: 4, accelerator: tcg}
-plan: {minSaving: 2s, minShare: 0.1}
+plan:
+  {minSaving: 2s, minShare: 0.1, target: 45s, maxImageGrowth: 150MiB, launchesPerDay: 12, secondsPerGiB: 2, rebake: 2h,
+  bakeWeight: 0.2, prices: {currency: EUR, launchHour: 0.5, bakeHour: 0.2, storageGiBMonth: 0.05}}
 tune: {level: deeper, except: [ssh-rsa-ahead]}
 bake: {engine: vm, maxGrowth: 200MiB}
 `
@@ -137,7 +149,18 @@ bake: {engine: vm, maxGrowth: 200MiB}
         secretKeyEnv: 'B',
       },
       vm: { memoryMiB: 1536, cpus: 4, accelerator: 'tcg' },
-      plan: { minSavingSeconds: 2, minShare: 0.1 },
+      plan: {
+        minSavingSeconds: 2,
+        minShare: 0.1,
+        objective: 'target',
+        targetSeconds: 45,
+        maxImageGrowthBytes: 150 * 1024 ** 2,
+        launchesPerDay: 12,
+        secondsPerGiB: 2,
+        rebakeSeconds: 7200,
+        bakeWeight: 0.2,
+        prices: { currency: 'EUR', launchHour: 0.5, bakeHour: 0.2, storageGiBMonth: 0.05 },
+      },
       tune: { level: 'deeper', only: undefined, except: ['ssh-rsa-ahead'] },
       bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2 },
     })

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { makePlan, residualSecondsPerStep } from '../../src/plan/make-plan.ts'
+import { makePlan } from '../../src/plan/make-plan.ts'
 import type { Plan } from '../../src/plan/model.ts'
+import { assumed } from '../../src/plan/settings.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import type { Recipe, Step } from '../../src/recipe/model.ts'
 import { digestOf, recipe, report, step, stepReport } from '../profile/support.ts'
 
+const { residualSecondsPerStep } = assumed
 const settings = { minSavingSeconds: 1, minShare: 0 }
 
 /** Three cold boots in which each step took its seconds; a step without seconds was never seen. */
@@ -145,7 +147,7 @@ const cases: readonly Case[] = [
     steps: [step('a'), step('b', { when: 'always' })],
     seconds: { a: 0, b: 0 },
     settings: { minSavingSeconds: 0, minShare: 0 },
-    expected: ['a:bake:slow', 'b:runtime:when'],
+    expected: ['a:runtime:not-worth', 'b:runtime:when'],
   },
 ]
 
@@ -249,6 +251,8 @@ describe('makePlan predicts', () => {
       residualSeconds: 2 * residualSecondsPerStep,
       current: true,
       fromPowerOn: false,
+      basis: 'medians',
+      interval: expect.objectContaining({ formula: 'assumed', coverage: 0.9 }) as unknown,
     })
     expect(plan.notes).toEqual(['firmware time is not known here and left out of launch-to-ready'])
   })

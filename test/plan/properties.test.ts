@@ -3,17 +3,7 @@ import { makePlan } from '../../src/plan/make-plan.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import type { BakeChoice, Recipe, Step, When } from '../../src/recipe/model.ts'
 import { recipe, report, step, stepReport } from '../profile/support.ts'
-
-/** mulberry32: small, and the same everywhere, so that a failing seed can be run again. */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+import { random } from './random.ts'
 
 function randomRecipe(next: () => number): Recipe {
   const steps: Step[] = []

@@ -20,6 +20,7 @@ const layers: readonly (readonly string[])[] = [
     'tune/',
     'profile/model.ts',
     'profile/report.ts',
+    'profile/quantile.ts',
     'image/manifest.ts',
   ],
   // What acts.

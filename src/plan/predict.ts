@@ -1,0 +1,156 @@
+import { quantile } from '../profile/quantile.ts'
+import type { Profile } from '../profile/model.ts'
+import type { Report, StepReport } from '../profile/report.ts'
+import type { Candidate } from './costs.ts'
+import { middle, type PlanImage } from './evidence.ts'
+import type { EarlierPrediction, Interval, Prediction } from './model.ts'
+import { assumed } from './settings.ts'
+
+/** Share of launches that the interval should hold. */
+const coverage = 0.9
+/** From this many boots on their own quantiles are better than the assumption of a normal distribution. */
+const empiricalFrom = 40
+
+/** 95 % quantile of Student's t by degrees of freedom, from 1. */
+const studentT = [
+  6.314, 2.92, 2.353, 2.132, 2.015, 1.943, 1.895, 1.86, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753, 1.746, 1.74,
+  1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701, 1.699, 1.697,
+] as const
+
+/**
+ * Launch-to-ready of an image in which `baked` steps are done. Each boot foretells it: what it took, less the steps that
+ * it ran and the image has done, plus the medians of those that it found done and the image has not. Undefined where
+ * no boot in which all steps ran was measured, for there is nothing then to compare with. `criticalSaving` is what the
+ * steps save where they run side by side.
+ */
+export function predict(
+  profile: Profile,
+  candidates: readonly Candidate[],
+  baked: ReadonlySet<string>,
+  boots: readonly Report[] = [],
+  criticalSaving?: number,
+): Prediction | undefined {
+  const { allRan } = profile.ready
+  if (allRan === undefined) return undefined
+  const residualSeconds = candidates
+    .filter(({ step }) => baked.has(step.name))
+    .reduce((sum, { costs }) => sum + costs.residualSeconds.value, 0)
+  const onImages = newestImage(boots.filter((boot) => boot.image !== '' && boot.steps.some((step) => step.baked)))
+  const onBase = boots.filter((boot) => boot.steps.length > 0 && boot.steps.every((step) => step.outcome === 'ran'))
+  // Where steps run side by side, what one boot took says nothing of another set of steps.
+  const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
+  const remainders =
+    chosen.length > 0
+      ? chosen.map((boot) => remainder(boot, profile, candidates, baked))
+      : [allRan.launchToReady.median - (criticalSaving ?? savedOf(candidates, baked))]
+  // Savings on the critical path have the residual in them.
+  const added = criticalSaving === undefined ? residualSeconds : 0
+  const samples = remainders.map((seconds) => Math.max(0, seconds) + added)
+  const bakedSeconds = middle(samples)
+  const unbakedSeconds = allRan.launchToReady.median
+  return {
+    unbakedSeconds,
+    count: allRan.count,
+    bakedSeconds,
+    savingSeconds: unbakedSeconds - bakedSeconds,
+    residualSeconds,
+    current: allRan.current,
+    fromPowerOn: allRan.firmwareSeconds !== undefined,
+    interval: intervalOf(samples, bakedSeconds),
+    basis: chosen.length === 0 ? 'medians' : onImages.length > 0 ? 'images' : 'base',
+  }
+}
+
+/** Of boots of images, those of the image that was launched last: an older one may start otherwise. */
+function newestImage(boots: readonly Report[]): readonly Report[] {
+  const latest = boots.reduce<Report | undefined>(
+    (a, b) => (a !== undefined && a.startedAt >= b.startedAt ? a : b),
+    undefined,
+  )
+  return boots.filter((boot) => boot.image === latest?.image)
+}
+
+function savedOf(candidates: readonly Candidate[], baked: ReadonlySet<string>): number {
+  return candidates
+    .filter(({ step }) => baked.has(step.name))
+    .reduce((sum, { wallSeconds }) => sum + (wallSeconds ?? 0), 0)
+}
+
+/** What one boot would have taken from the image, but for the residual. */
+function remainder(
+  boot: Report,
+  profile: Profile,
+  candidates: readonly Candidate[],
+  baked: ReadonlySet<string>,
+): number {
+  const byName = new Map(boot.steps.map((step) => [step.name, step]))
+  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0) - earlierStart(boot)
+  for (const { step, wallSeconds } of candidates) {
+    const seen = byName.get(step.name)
+    byName.delete(step.name)
+    if (baked.has(step.name)) seconds -= ranSeconds(seen)
+    else if (ranSeconds(seen) === 0) seconds += wallSeconds ?? 0
+  }
+  // Steps that the recipe has no more.
+  for (const gone of byName.values()) seconds -= ranSeconds(gone)
+  return seconds
+}
+
+function ranSeconds(step: StepReport | undefined): number {
+  return step?.outcome === 'ran' ? step.wall : 0
+}
+
+function firmwareOf(boot: Report, { ready }: Profile): number | undefined {
+  const same = ready.images.find((each) => each.image === boot.image)?.firmwareSeconds
+  return same ?? ready.allRan?.firmwareSeconds
+}
+
+/**
+ * Seconds by which an image's agent begins its steps sooner: on a plain base cloud-init starts it in its last stage, in an
+ * image its steps wait for the config stage only. 0 where the boot did not tell its stages.
+ */
+function earlierStart(boot: Report): number {
+  if (boot.image !== '') return 0
+  const config = boot.boot?.cloudInit.find(({ name }) => /^modules[-:]config$/.test(name))
+  return config === undefined ? 0 : Math.max(0, boot.startUptime - config.end)
+}
+
+/**
+ * Where one more launch should be: m ± t(0.95, n - 1) · s · √(1 + 1/n), the prediction interval for normal samples; from 40
+ * samples on their own quantiles; for one sample an assumed share.
+ */
+export function intervalOf(samples: readonly number[], centre: number): Interval {
+  const count = samples.length
+  if (count >= empiricalFrom) {
+    const sorted = samples.toSorted((a, b) => a - b)
+    const tail = (1 - coverage) / 2
+    return {
+      ...{ lowSeconds: quantile(sorted, tail), highSeconds: quantile(sorted, 1 - tail) },
+      ...{ coverage, formula: 'empirical', samples: count },
+    }
+  }
+  const half = count < 2 ? assumed.spreadOfOneBoot * centre : halfWidth(samples)
+  return {
+    ...{ lowSeconds: Math.max(0, centre - half), highSeconds: centre + half },
+    ...{ coverage, formula: count < 2 ? 'assumed' : 'student-t', samples: count },
+  }
+}
+
+function halfWidth(samples: readonly number[]): number {
+  const count = samples.length
+  const mean = samples.reduce((sum, value) => sum + value, 0) / count
+  const variance = samples.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1)
+  const t = studentT[Math.min(count - 1, studentT.length) - 1] ?? 1.697
+  return t * Math.sqrt(variance * (1 + 1 / count))
+}
+
+/** Predictions of earlier images beside what their verifying launches took, oldest first. */
+export function earlierPredictions(images: readonly PlanImage[]): readonly EarlierPrediction[] {
+  return images.flatMap(({ imageId, predicted, verification }) => {
+    if (predicted === undefined || predicted.bakedSeconds <= 0) return []
+    // Manifests of before said nothing of it: what was foretold then had the firmware's time where launches were timed.
+    const measured = predicted.measuredSeconds ?? verification.launchSeconds
+    const error = (measured - predicted.bakedSeconds) / predicted.bakedSeconds
+    return [{ imageId, predictedSeconds: predicted.bakedSeconds, measuredSeconds: measured, error }]
+  })
+}
