@@ -9,9 +9,10 @@ import { renderPlan } from '../plan/render.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
+import { addPlanOptions, planOptions, type PlanOptions } from './plan-options.ts'
 import { collectParam } from './recipe-options.ts'
 
-interface Options {
+interface Options extends PlanOptions {
   readonly channel?: string
   readonly force?: boolean
   readonly dryRun?: boolean
@@ -26,9 +27,11 @@ interface Options {
 
 /** `parbake bake RECIPE`: plan, bake, seal, verify, publish. */
 export const build: BuildCommand = (app) =>
-  new Command('bake')
-    .description('make an image of the steps that the plan picks, verify it and publish it')
-    .argument('<recipe>', 'recipe folder')
+  addPlanOptions(
+    new Command('bake')
+      .description('make an image of the steps that the plan picks, verify it and publish it')
+      .argument('<recipe>', 'recipe folder'),
+  )
     .option('--channel <name>', 'channel of bundle and image (default: channel of parbake.yaml)')
     .option('--param <name=value>', 'parameter of the recipe, as it was published; repeat for more', collectParam)
     .addOption(
@@ -53,7 +56,12 @@ export const build: BuildCommand = (app) =>
       const context = await app.open(command)
       const recipe = await loadRecipe(folder, { params: options.param ?? {} })
       const base = await findBase(context.config.base, context)
-      const { plan } = await planRecipe(context, recipe, { base: base.digest, facts: await baseFacts(base) })
+      const { plan } = await planRecipe(context, recipe, {
+        base: base.digest,
+        facts: await baseFacts(base),
+        settings: planOptions(context.config.plan, options),
+        ...(options.channel === undefined ? {} : { channel: options.channel }),
+      })
       if (options.dryRun === true) {
         if (context.json) context.printJson(plan)
         else context.print(renderPlan(plan))
