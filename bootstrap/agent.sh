@@ -75,6 +75,12 @@ clock() {
   NOW=$((${NOW%.*} * 100 + 1${NOW#*.} - 100))
 }
 
+# Notes when a piece of the agent's own work begins; the one before it ends there.
+phase() { # NAME
+  clock
+  PHASES="$PHASES$1 $NOW "
+}
+
 # Hundredths as decimal seconds, in SECONDS_TEXT.
 seconds() {
   SECONDS_TEXT=$(($1 % 100))
@@ -125,7 +131,7 @@ digest_of_text() { # TEXT, result in DIGEST
 # ------------------------------------------------------------------------------------------------------- configuration
 
 read_conf() {
-  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE=''
   EVERY=15 URL_CHANNEL='' URL_BUNDLES='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
@@ -143,6 +149,7 @@ read_conf() {
     key) KEYS="$KEYS $rc_value" ;;
     purpose) PURPOSE=$rc_value ;;
     every) EVERY=$rc_value ;;
+    trace) TRACE=$rc_value ;;
     imds) IMDS=$rc_value ;;
     url.channel) URL_CHANNEL=$rc_value ;;
     url.bundle) URL_BUNDLES="$URL_BUNDLES$rc_value$LF" ;;
@@ -579,9 +586,11 @@ not_expired() {
 # Fetches the channel. Result: BUNDLE and C_SERIAL of a verified channel, UNCHANGED=yes where it is the one seen last.
 pull_channel() {
   UNCHANGED=no pc_etag='' pc_seen=0
+  phase channel
   [ ! -s "$KEPT" ] || read -r pc_seen pc_etag 2>/dev/null <"$KEPT.seen"
   is_number "$pc_seen" || pc_seen=0
   request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
+  phase verify
   case $CODE in
   304)
     UNCHANGED=yes ERROR=
@@ -612,8 +621,10 @@ pull_channel() {
 # Makes sure that the bundle is unpacked in $STATE/bundles.
 pull_bundle() {
   [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
+  phase bundle
   request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
   [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE" || return
+  phase extract
   digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || fail "bundle $BUNDLE is damaged: it is $DIGEST" || return
   # Files and folders only, all below the folder: the bundle is signed, but a mistake of ours must not write elsewhere.
   if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -q '^[^-d]\| link to \| -> \| /\|[ /]\.\.$\|[ /]\.\./'; then
@@ -629,6 +640,7 @@ pull_bundle() {
 # Remembers the channel only when its bundle is here, so that an interrupted run asks again.
 keep_channel() {
   [ $UNCHANGED = no ] || return 0
+  phase index
   cp "$TMP/channel" "$KEPT.new" && sync && mv "$KEPT.new" "$KEPT" &&
     echo "$C_SERIAL $C_ETAG" >"$KEPT.seen.new" && mv "$KEPT.seen.new" "$KEPT.seen" ||
     fail "$STATE cannot be written: is the disk full?" || return
@@ -665,12 +677,13 @@ stamp_of() { # WHEN DIGEST, result in STAMP
 # Runs the steps of the index. Result: RAN, STAMPED, FAILED (counts), $TMP/steps (JSON), READY (uptime, hundredths).
 run_steps() {
   BAD=' ' JSON_COMMA=
+  phase steps
   [ -d "$STATE/instances/$INSTANCE" ] || mkdir -p "$STATE/instances/$INSTANCE"
   disk_clock
   while IFS=' ' read -r rs_kind S_INDEX S_NAME S_DIGEST S_WHEN S_TIMEOUT S_RETRIES S_NEEDS; do
     [ "$rs_kind" = step ] || continue
     is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES" || fail "bundle $BUNDLE has a malformed index" || return
-    S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_BAKED=false
+    S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_RETRY=0 S_BAKED=false
     rs_left=$S_NEEDS,
     while [ -n "$rs_left" ]; do
       case $BAD in *" ${rs_left%%,*} "*) S_OUTCOME=blocked ;; esac
@@ -713,7 +726,10 @@ run_step() {
   if [ -r "$st_dir/env" ]; then
     while IFS= read -r st_line; do set -- "$@" "$st_line"; done <"$st_dir/env"
   fi
-  st_log=$STATE/log/$S_NAME.log
+  st_log=$STATE/log/$S_NAME.log st_trace=
+  if [ -n "$TRACE" ] || [ -e "$st_dir/trace" ]; then
+    [ ! -r "$st_dir/../../measure" ] || st_trace="sh ../../../measure trace $STATE/log/$S_NAME.trace"
+  fi
   while :; do
     clock
     st_begin=$NOW S_TRIES=$((S_TRIES + 1))
@@ -722,7 +738,7 @@ run_step() {
       exec 9>&-
       umask 022
       unset LC_ALL
-      cd "$st_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" ../run
+      cd "$st_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" $st_trace ../run
     ) </dev/null >"$st_log" 2>&1 &
     STEP_PID=$!
     wait $STEP_PID
@@ -737,6 +753,8 @@ run_step() {
     [ $S_TRIES -le "$S_RETRIES" ] || break
     say "step $S_NAME failed with $S_EXIT, trying again ($S_TRIES of $S_RETRIES)"
     sleep $((S_TRIES * 2))
+    clock
+    S_RETRY=$((NOW - S_START))
   done
   STEP_PID=
   if [ $S_EXIT -eq 0 ]; then
@@ -787,14 +805,24 @@ step_json() {
   sj_start=$SECONDS_TEXT
   seconds $S_WALL
   sj_wall=$SECONDS_TEXT
+  seconds $S_RETRY
+  sj_retry=$SECONDS_TEXT
   seconds $S_CPU
-  printf %s "$JSON_COMMA{\"name\":\"$S_NAME\",\"digest\":\"$S_DIGEST\",\"when\":\"$S_WHEN\",\"outcome\":\"$S_OUTCOME\",\"baked\":$S_BAKED,\"startUptime\":$sj_start,\"wall\":$sj_wall,\"cpu\":$SECONDS_TEXT,\"rxBytes\":$S_RX,\"diskBytes\":$S_DISK,\"exit\":$S_EXIT,\"attempts\":$S_TRIES"
+  printf %s "$JSON_COMMA{\"name\":\"$S_NAME\",\"digest\":\"$S_DIGEST\",\"when\":\"$S_WHEN\",\"outcome\":\"$S_OUTCOME\",\"baked\":$S_BAKED,\"startUptime\":$sj_start,\"wall\":$sj_wall,\"cpu\":$SECONDS_TEXT,\"rxBytes\":$S_RX,\"diskBytes\":$S_DISK,\"exit\":$S_EXIT,\"attempts\":$S_TRIES,\"retrySeconds\":$sj_retry"
   if [ "$S_OUTCOME" = failed ]; then
     printf ',"output":"'
     tail -c 2000 "$STATE/log/$S_NAME.log" | json_text
     printf '"'
   fi
-  printf '}'
+  echo '}'
+}
+
+# What the bundle's own measuring finds out about this boot and the steps, now that nobody waits for it any more.
+measure() {
+  true >"$TMP/measured"
+  [ "$TRIGGER" != bake ] && case $FIRST$RAN$FAILED in false00) false ;; esac || return 0
+  [ -n "$BUNDLE" ] && me_file=$STATE/bundles/$BUNDLE && [ -r "$me_file/measure" ] || return 0
+  $TIMEOUT 60 sh "$me_file/measure" report "$TMP" "$me_file" "$STATE/log" $FIRST "$READY" "$PHASES" 2>>"$LOGFILE"
 }
 
 find_host() {
@@ -840,20 +868,24 @@ write_report() {
   seconds "$READY"
   wr_ready=$SECONDS_TEXT
   seconds "$FETCHED"
-  echo ']}' >>"$TMP/steps"
+  measure
   # One report, one line: Hive-like readers want it so.
   {
-    tr -d '\n' <<END
+    cat <<END
 {"v":1,"run":"$RUN_ID","host":"$HOST","hostname":"$HOSTNAME","instance":"$INSTANCE",
 "recipe":"$RECIPE","channel":"$CHANNEL","serial":${C_SERIAL:-0},"bundle":"$BUNDLE","agentVersion":"$VERSION","image":"$IMAGE",
 "trigger":"$TRIGGER","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
 "startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
 "os":{"id":"$wr_os","version":"$wr_version","arch":"${wr_uname#* }","kernel":"${wr_uname% *}"},"cpus":$(nproc),"memoryKiB":$wr_memory,
 "tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
-"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},"steps":[
+"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},
 END
+    cat "$TMP/measured"
+    echo '"steps":['
     cat "$TMP/steps"
-  } >"$STATE/report.json"
+    echo ']}'
+  } | tr -d '\n' >"$STATE/report.json"
+  echo >>"$STATE/report.json"
   {
     echo "$OUTCOME bundle=${BUNDLE:-none} finished=$wr_epoch"
     cat "$TMP/status"
@@ -924,7 +956,8 @@ config_is_over() {
 }
 
 converge() {
-  clock
+  PHASES=
+  phase prepare
   START=$NOW READY=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 WAIT=3600
   BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown
   case $TRIGGER in
@@ -948,7 +981,7 @@ converge() {
   find_instance
   read -r RUN_ID </proc/sys/kernel/random/uuid
   if pull_channel && pull_bundle && keep_channel; then
-    clock
+    phase wait
     FETCHED=$((NOW - START))
     if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
     await_config
@@ -956,7 +989,7 @@ converge() {
   else
     # Unreachable or unbelievable: what was verified earlier still holds, so boot steps and unfinished work go on.
     cv_error=$ERROR
-    clock
+    phase wait
     FETCHED=$((NOW - START)) READY=$NOW
     if [ "$TRIGGER" != bake ] && [ -r "$KEPT" ] && read_channel "$KEPT" && not_expired && [ -r "$STATE/bundles/$BUNDLE/index" ]; then
       say "going on with the last good bundle, serial $C_SERIAL"

@@ -11,6 +11,15 @@ export interface Agent {
 
 /** Reads bootstrap/agent.sh of this package, without its comments. */
 export function loadAgent(): Agent {
-  const text = squeezeShell(readFileSync(new URL('../../bootstrap/agent.sh', import.meta.url), 'utf8'))
+  const text = squeezed('agent.sh')
   return { text, sha256: sha256(text) }
+}
+
+/** Reads bootstrap/measure.sh likewise: it goes into every bundle, so that user-data need not hold it. */
+export function loadMeasure(): string {
+  return squeezed('measure.sh')
+}
+
+function squeezed(name: string): string {
+  return squeezeShell(readFileSync(new URL(`../../bootstrap/${name}`, import.meta.url), 'utf8'))
 }

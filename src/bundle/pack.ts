@@ -3,6 +3,7 @@ import { gzip } from 'node:zlib'
 import type { Recipe } from '../recipe/model.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { sha256, type Sha256 } from '../util/sha256.ts'
+import { loadMeasure } from './agent.ts'
 import { renderIndex, stepId } from './index-file.ts'
 import { tarball, type TarEntry } from './tar.ts'
 
@@ -26,8 +27,12 @@ export async function packBundle(recipe: Recipe): Promise<PackedBundle> {
 }
 
 function bundleFiles(recipe: Recipe, index: string): TarEntry[] {
-  const entries: TarEntry[] = [{ path: 'index', content: Buffer.from(index), executable: false }]
-  for (const [position, { rendered }] of recipe.steps.entries()) {
+  const entries: TarEntry[] = [
+    { path: 'index', content: Buffer.from(index), executable: false },
+    // Agents that know nothing of it leave it alone.
+    { path: 'measure', content: Buffer.from(loadMeasure()), executable: false },
+  ]
+  for (const [position, { rendered, trace }] of recipe.steps.entries()) {
     const folder = `steps/${stepId(position)}`
     const env = Object.entries(rendered.env).toSorted(([a], [b]) => compareCodeUnits(a, b))
     entries.push({ path: `${folder}/run`, content: Buffer.from(rendered.script), executable: true })
@@ -35,6 +40,8 @@ function bundleFiles(recipe: Recipe, index: string): TarEntry[] {
       const text = env.map(([name, value]) => `${name}=${value}\n`).join('')
       entries.push({ path: `${folder}/env`, content: Buffer.from(text), executable: false })
     }
+    // A mark of its own: older agents would misread another field in the index.
+    if (trace === true) entries.push({ path: `${folder}/trace`, content: Buffer.alloc(0), executable: false })
     // The working directory is there even for a step without files.
     entries.push({ path: `${folder}/files`, executable: true })
     for (const file of rendered.files) {

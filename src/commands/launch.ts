@@ -5,6 +5,7 @@ import { fetchImage, findImage } from '../image/images.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
 import { launch, type LaunchDisk } from '../launch/launch.ts'
 import { renderLaunch } from '../launch/render.ts'
+import { waterfallOf } from '../profile/waterfall.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import { formatSeconds } from '../report/reporters.ts'
 import { phase } from '../report/events.ts'
@@ -19,6 +20,7 @@ interface Options {
   readonly forward?: readonly PortForward[]
   readonly keep?: boolean
   readonly timeout?: number
+  readonly trace?: boolean
 }
 
 /** `parbake launch RECIPE`: a real VM, from power-on to ready. */
@@ -34,6 +36,7 @@ export const build: BuildCommand = (app) =>
       'make a TCP port of the guest reachable on loopback; repeat for more',
       collectForward,
     )
+    .option('--trace', 'report the slowest commands of every shell step, with their lines')
     .option('--keep', 'keep it running until Ctrl-C')
     .option(
       '--timeout <seconds>',
@@ -55,14 +58,17 @@ export const build: BuildCommand = (app) =>
             ...(options.channel === undefined ? {} : { channel: options.channel }),
             ...(options.forward === undefined ? {} : { forwards: options.forward }),
             ...(options.timeout === undefined ? {} : { timeoutSeconds: options.timeout }),
+            ...(options.trace === undefined ? {} : { trace: options.trace }),
           }),
         (result) => ({ detail: `ready after ${formatSeconds(result.launchSeconds)}` }),
       )
-      const { report, launchSeconds, consoleLog, instanceId } = launched
+      const { report, record, launchSeconds, consoleLog, instanceId } = launched
       if (context.json) {
-        context.printJson({ launchSeconds, instanceId, image: disk.imageId, base: disk.base, consoleLog, report })
+        const waterfall = waterfallOf(report, record)
+        const place = { image: disk.imageId, base: disk.base, consoleLog }
+        context.printJson({ launchSeconds, instanceId, ...place, report, waterfall })
       } else {
-        context.print(renderLaunch(report, launchSeconds))
+        context.print(renderLaunch(report, record))
       }
       if (options.keep === true) {
         context.reporter.emit({

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
 import { createOverlay } from '../image/qemu-img.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
-import { recordLaunch } from '../profile/launches.ts'
+import { recordLaunch, type LaunchRecord } from '../profile/launches.ts'
 import { reportSchema, type Report } from '../profile/report.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { keys } from '../store/keys.ts'
@@ -19,6 +19,7 @@ import type { PortForward } from '../vm/qemu-args.ts'
 import { writeSeedIso } from '../vm/seed.ts'
 import { startVm, type Vm } from '../vm/vm.ts'
 import { Cleanup } from '../util/cleanup.ts'
+import { KernelStart } from './kernel-start.ts'
 import { openGuestStore } from './guest-store.ts'
 
 /** The disk a VM is launched from; it is never written to. */
@@ -39,6 +40,8 @@ export interface LaunchOptions {
   readonly forwards?: readonly PortForward[]
   /** KVM seconds until the first converge must have finished; 900 by default. */
   readonly timeoutSeconds?: number
+  /** Have the slowest commands of every shell step reported. */
+  readonly trace?: boolean
   /** What is to look into the guest afterwards: vendor-data that starts it, and who hears what it says on the channel. */
   readonly probe?: { readonly vendorData: string; readonly onLine: (line: string) => void }
 }
@@ -47,6 +50,8 @@ export interface LaunchOptions {
 export interface Launched extends AsyncDisposable {
   readonly vm: Vm
   readonly report: Report
+  /** What was measured from outside. */
+  readonly record: LaunchRecord
   /** Host-measured seconds from QEMU's start until the last due step had finished. */
   readonly launchSeconds: number
   /** What the agent said on the console when it was ready or had failed. */
@@ -82,6 +87,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
       ...guestStore.overrides,
       purpose: options.purpose ?? 'fleet',
       ...(options.channel === undefined ? {} : { channel: options.channel }),
+      ...(options.trace === true ? { trace: true } : {}),
     },
   })
   const disk = join(work.path, 'disk.qcow2')
@@ -98,6 +104,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   )
   const timeoutSeconds = options.timeoutSeconds ?? 900
   const startedAt = new Date()
+  const kernelStart = new KernelStart()
   const vm = stack.use(
     await startVm({
       disk,
@@ -109,7 +116,10 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
       signal,
       reporter,
       timeoutSeconds: timeoutSeconds * 100,
-      onLine: (line) => reporter.emit({ type: 'console', source: hostname, line }),
+      onLine: (line) => {
+        kernelStart.see(line, performance.now())
+        reporter.emit({ type: 'console', source: hostname, line })
+      },
       ...(options.forwards === undefined ? {} : { forwards: options.forwards }),
       ...(options.probe === undefined ? {} : { channel: true, onChannelLine: options.probe.onLine }),
     }),
@@ -118,22 +128,24 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   const launchSeconds = (ready.atMs - vm.startedAtMs) / 1000
   const report = await waitForReport(context, store, options.recipe.name, hostname, vm)
   if (ready.match[1] === 'failed') throw convergeFailed(report, consoleLog)
-  if (report.purpose === 'fleet') {
-    await recordLaunch(config.stateDir, {
-      run: report.run,
-      recipe: report.recipe,
-      image: report.image,
-      base: options.disk.base,
-      accelerator: vm.accelerator.name,
-      launchSeconds,
-      readyUptime: report.readyUptime,
-      at: startedAt.toISOString(),
-    })
+  const kernelMs = kernelStart.earliestMs
+  const record: LaunchRecord = {
+    run: report.run,
+    recipe: report.recipe,
+    image: report.image,
+    base: options.disk.base,
+    accelerator: vm.accelerator.name,
+    launchSeconds,
+    ...(kernelMs === undefined ? {} : { firmwareSeconds: Math.max(0, kernelMs - vm.startedAtMs) / 1000 }),
+    readyUptime: report.readyUptime,
+    at: startedAt.toISOString(),
   }
+  if (report.purpose === 'fleet') await recordLaunch(config.stateDir, record)
   const kept = stack.move()
   return {
     vm,
     report,
+    record,
     launchSeconds,
     line: ready.line,
     consoleLog,

@@ -32,6 +32,9 @@ interface Piece extends WaterfallSpan {
 /** The closer to what the host was really waiting for, the higher. */
 const ranks = { machine: 0, unit: 1, wait: 2, stage: 3, module: 4, agent: 5, phase: 6, step: 7 } as const
 
+/** Their stages and modules lie over them; what is left of them is before and after the log. */
+const cloudInitUnit = /^cloud-(init(-local|-network|-main)?|config|final)\.service$/
+
 /** Shorter than what the clocks of a guest tell apart. */
 const shortestSeconds = 0.005
 
@@ -96,7 +99,10 @@ function machinePieces(boot: BootRecord | undefined): Piece[] {
 
 function bootPieces(boot: BootRecord | undefined): Piece[] {
   if (boot === undefined) return []
-  const units = boot.units.map((unit): Piece => ({ ...unit, category: 'systemd', rank: ranks.unit }))
+  const units = boot.units.map((unit): Piece => {
+    const detail = cloudInitUnit.test(unit.name) ? { detail: 'what it does not log, mostly the start of Python' } : {}
+    return { ...unit, category: 'systemd', rank: ranks.unit, ...detail }
+  })
   const cloudInit = boot.cloudInit.map(({ name, start, end, result }): Piece => {
     const rank = name.includes('/') ? ranks.module : ranks.stage
     const detail = result === 'SUCCESS' || result === 'running' ? {} : { detail: result }

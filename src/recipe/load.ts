@@ -114,6 +114,7 @@ function assemble(order: readonly OrderedNode[], rendered: readonly (RenderResul
       bake: spec.bake ?? 'auto',
       timeoutSeconds: spec.timeout ?? defaultTimeoutSeconds,
       retries: spec.retries ?? 0,
+      ...(spec.trace === true ? { trace: true } : {}),
       ...(spec.requires === undefined ? {} : { requires: spec.requires }),
       digest,
     }

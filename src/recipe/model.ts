@@ -41,6 +41,8 @@ export interface StepHints {
   readonly timeoutSeconds: number
   /** Further tries after the first failure. */
   readonly retries: number
+  /** Report the slowest commands of the script, where a shell runs it. */
+  readonly trace?: boolean
 }
 
 /** One unit of provisioning, rendered, with its digest. */

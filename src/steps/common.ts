@@ -57,6 +57,10 @@ export const commonShape = {
     .max(10)
     .optional()
     .meta({ description: 'Further tries after the first failure, 0 to 10. Default 0.' }),
+  trace: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Report which commands of the script take longest, where a shell runs it. Default false.' }),
 }
 
 const commonSchema = z.strictObject(commonShape)

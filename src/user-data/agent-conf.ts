@@ -31,6 +31,8 @@ export interface AgentConf {
   readonly purpose: 'fleet' | 'verify'
   /** Minutes. */
   readonly everyMinutes: number
+  /** Report the slowest commands of every shell step. */
+  readonly trace?: boolean
 }
 
 /**
@@ -48,6 +50,7 @@ export function renderAgentConf(conf: AgentConf): string {
     ...conf.trustedKeys.map((key) => ['key', key] as const),
     ['purpose', conf.purpose],
     ['every', String(conf.everyMinutes)],
+    ...(conf.trace === true ? [['trace', 'yes'] as const] : []),
   ]
   for (const [name, value] of lines) {
     // Printable ASCII only; the value itself may be a secret and is not shown.

@@ -11,6 +11,7 @@ import { userDataTargets, type TargetName } from './targets.ts'
 export interface UserDataOverrides extends HostAccessOverrides {
   readonly channel?: string
   readonly purpose?: 'fleet' | 'verify'
+  readonly trace?: boolean
 }
 
 export interface MakeUserDataInput {
@@ -59,6 +60,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
       trustedKeys: input.trustedKeys,
       purpose: overrides.purpose ?? 'fleet',
       everyMinutes: input.everyMinutes ?? 15,
+      ...(overrides.trace === true ? { trace: true } : {}),
     },
   })
 }

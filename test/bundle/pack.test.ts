@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { loadMeasure } from '../../src/bundle/agent.ts'
 import { parseIndex, renderIndex, stepId } from '../../src/bundle/index-file.ts'
 import { packBundle } from '../../src/bundle/pack.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
@@ -36,6 +37,7 @@ describe('packBundle', () => {
     const folders = deep.split('/').slice(0, -1)
     expect(stdout.split('\n').map((line) => line.replace(/ +/g, ' '))).toEqual([
       `-rw-r--r-- 0/0 ${index.length} 1970-01-01 00:00 index`,
+      `-rw-r--r-- 0/0 ${loadMeasure().length} 1970-01-01 00:00 measure`,
       'drwxr-xr-x 0/0 0 1970-01-01 00:00 steps',
       'drwxr-xr-x 0/0 0 1970-01-01 00:00 steps/01',
       'drwxr-xr-x 0/0 0 1970-01-01 00:00 steps/01/files',

@@ -4,7 +4,7 @@ import { reportSchema, type Report, type StepReport } from '../../src/profile/re
 import type { Recipe, Step } from '../../src/recipe/model.ts'
 import { sha256 } from '../../src/util/sha256.ts'
 
-export const fixtureNames = ['runtime', 'baked', 'failed', 'cron-noop'] as const
+export const fixtureNames = ['runtime', 'baked', 'failed', 'cron-noop', 'boot'] as const
 
 export function fixture(name: (typeof fixtureNames)[number]): Report {
   const path = new URL(`../fixtures/report-${name}.json`, import.meta.url)

@@ -34,6 +34,9 @@ export interface StepSpec {
   readonly when?: When
   readonly timeoutSeconds?: number
   readonly retries?: number
+  readonly trace?: boolean
+  /** The first line of the script; `#!/bin/sh` by default. */
+  readonly interpreter?: string
 }
 
 /** A rendered recipe with true digests. */
@@ -42,7 +45,7 @@ export function testRecipe(specs: readonly StepSpec[], options: { name?: string;
   for (const spec of specs) {
     const needs = spec.needs ?? steps.map((step) => step.name)
     const rendered = {
-      script: `#!/bin/sh\n${spec.script}\n`,
+      script: `${spec.interpreter ?? '#!/bin/sh'}\n${spec.script}\n`,
       env: spec.env ?? {},
       files: Object.entries(spec.files ?? {}).map(([path, text]) => ({
         path,
@@ -58,6 +61,7 @@ export function testRecipe(specs: readonly StepSpec[], options: { name?: string;
       bake: 'auto',
       timeoutSeconds: spec.timeoutSeconds ?? 60,
       retries: spec.retries ?? 0,
+      ...(spec.trace === true ? { trace: true } : {}),
       rendered,
       needs,
       digest: stepDigest({ type: 'script', rendered, needs: digests }),
@@ -124,6 +128,8 @@ export class AgentHost implements AsyncDisposable {
     await writeFile(host.path('etc/machine-id'), '0123456789abcdef0123456789abcdef\n')
     await writeFile(host.path('etc/ssh/ssh_host_ed25519_key.pub'), 'ssh-ed25519 AAAA test\n')
     await writeFile(host.path('instance-id'), 'i-one\n')
+    // What boots there are on the machine of the test is none of a test's business.
+    await writeFile(host.path('container'), '')
     await writeFile(host.agentPath, loadAgent().text, { mode: 0o755 })
     for (const tool of ['sleep', 'sync']) await symlink('/bin/true', host.path('bin', tool))
     await host.configure(conf)
@@ -203,6 +209,10 @@ export class AgentHost implements AsyncDisposable {
       PARBAKE_LOG: this.path('agent.log'),
       PARBAKE_CONSOLE: this.path('console'),
       PARBAKE_INSTANCE_FILE: this.path('instance-id'),
+      PARBAKE_INSTANCE_DATA: this.path('instance-data.json'),
+      PARBAKE_CONTAINER: this.path('container'),
+      PARBAKE_CLOUD_STATUS: this.path('status.json'),
+      PARBAKE_CLOUD_LOG: this.path('cloud-init.log'),
       PARBAKE_SELF: this.agentPath,
       ...extra,
     }
