@@ -1,4 +1,4 @@
-import { ClosureSolver, follow, sumOf, usersOf, type Fixed, type Needs } from './closure.ts'
+import { ClosureSolver, follow, inOrder, sumOf, usersOf, type Fixed, type Needs } from './closure.ts'
 
 /** Choose a closure of greatest value whose cost is at most `limit`. Values and costs are whole and may be negative. */
 export interface BoundedProblem {
@@ -23,7 +23,10 @@ export interface BoundedResult {
  * Edges that may be looked at before the best so far is taken, with the bound as it is then: about a second for either.
  * Work, not time, so that a plan is the same on every machine.
  */
-const workOf = (size: number) => (size <= 500 ? 60_000_000 : 15_000_000)
+const workOf = (size: number) => (size <= 500 ? 60_000_000 : 8_000_000)
+
+/** Items in which two closures differ. */
+const manyOpen = 16
 
 interface Node {
   readonly fixed: Fixed
@@ -52,6 +55,7 @@ class Search {
   readonly #problem: BoundedProblem
   readonly #solver: ClosureSolver
   readonly #users: Needs
+  readonly #order: readonly number[]
   /** Sums of absolute values. */
   readonly #size: { readonly values: number; readonly costs: number }
   #best: Uint8Array | undefined
@@ -61,6 +65,7 @@ class Search {
     this.#problem = problem
     this.#solver = new ClosureSolver(problem.needs)
     this.#users = usersOf(this.#solver.needs)
+    this.#order = inOrder(this.#solver.needs)
     this.#size = { values: sumOfSizes(problem.values), costs: sumOfSizes(problem.costs) + Math.abs(problem.limit) }
   }
 
@@ -189,24 +194,29 @@ class Search {
 
   /** Both ways to settle one item in which the closures of a node differ; none where it is settled already. */
   #branch({ fixed, within, beyond, price }: Node): readonly Fixed[] {
-    const { costs } = this.#problem
-    let item = -1
-    let most = -1
-    for (let each = 0; each < fixed.length; each += 1) {
-      if (within[each] === beyond[each] || fixed[each] !== 0) continue
-      const weight = Math.abs(costs[each] as number) * (price + 1)
-      if (weight > most) {
-        most = weight
-        item = each
-      }
-    }
-    if (item === -1) return []
+    const item = this.#branchItem(fixed, within, beyond, price)
+    if (item === undefined) return []
     const branches: Fixed[] = []
     const needed = follow(item, this.#solver.needs)
     if (needed.every((each) => fixed[each] !== -1)) branches.push(withFixed(fixed, needed, 1))
     const users = follow(item, this.#users)
     if (users.every((each) => fixed[each] !== 1)) branches.push(withFixed(fixed, users, -1))
     return branches
+  }
+
+  /**
+   * Where the two closures differ by much, an item in the middle, so that each branch settles half; else one that weighs
+   * much.
+   */
+  #branchItem(fixed: Fixed, within: Uint8Array, beyond: Uint8Array, price: number): number | undefined {
+    const { costs, values } = this.#problem
+    const open = this.#order.filter((item) => within[item] !== beyond[item] && fixed[item] === 0)
+    if (open.length > manyOpen) return open[Math.floor(open.length / 2)]
+    const weight = (item: number) => Math.abs(values[item] as number) + price * Math.abs(costs[item] as number)
+    return open.reduce<number | undefined>(
+      (best, item) => (best === undefined || weight(item) > weight(best) ? item : best),
+      undefined,
+    )
   }
 }
 

@@ -30,10 +30,11 @@ export class ClosureSolver {
     this.#source = this.size
     this.#sink = this.size + 1
     this.#network = new FlowNetwork(this.size + 2)
-    for (let item = 0; item < this.size; item += 1) {
-      this.#fromSource.push(this.#network.connect(this.#source, item, 0))
-      this.#toSink.push(this.#network.connect(item, this.#sink, 0))
+    // Edges are tried last to first: needs before what needs them, and at each item its own sink before its needs.
+    for (const item of inOrder(this.needs).toReversed()) {
       for (const need of this.needs[item] ?? []) this.#between.push(this.#network.connect(item, need, 0))
+      this.#fromSource[item] = this.#network.connect(this.#source, item, 0)
+      this.#toSink[item] = this.#network.connect(item, this.#sink, 0)
     }
   }
 

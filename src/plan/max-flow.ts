@@ -29,12 +29,13 @@ export class FlowNetwork {
 
   /**
    * Sends as much as possible from `source` to `sink` by Dinic's algorithm (Dinitz 1970): shortest augmenting paths by
-   * phases. Exact while the sum of the capacities at the source stays below 2^53.
+   * phases. Exact while the sum of the capacities at the source stays below 2^53. The edges as they were added must lead
+   * in no circle: what they carry by themselves is sent first, which leaves few phases where paths are long.
    */
   maximise(source: number, sink: number): number {
-    let total = 0
+    let total = this.#block(source, sink, new Int32Array(this.#nodes), true)
     for (let level = this.#levels(source); level[sink] !== -1; level = this.#levels(source)) {
-      total += this.#block(source, sink, level)
+      total += this.#block(source, sink, level, false)
     }
     return total
   }
@@ -73,8 +74,11 @@ export class FlowNetwork {
     return level
   }
 
-  /** A blocking flow in the level graph. With a stack of its own: paths may be as long as a recipe. */
-  #block(source: number, sink: number, level: Int32Array): number {
+  /**
+   * A blocking flow in the level graph, or along the edges as they were added. With a stack of its own: paths may be as
+   * long as a recipe.
+   */
+  #block(source: number, sink: number, level: Int32Array, asAdded: boolean): number {
     const at = this.#first.slice()
     const path: number[] = []
     let total = 0
@@ -86,7 +90,7 @@ export class FlowNetwork {
         node = this.#to[(path[cut] as number) ^ 1] as number
         path.length = cut
       }
-      const edge = this.#advance(node, at, level)
+      const edge = asAdded ? this.#advanceAsAdded(node, at, level) : this.#advance(node, at, level)
       if (edge !== -1) {
         path.push(edge)
         node = this.#to[edge] as number
@@ -105,6 +109,17 @@ export class FlowNetwork {
       this.work += 1
       at[node] = edge
       if ((this.#capacity[edge] as number) > 0 && level[this.#to[edge] as number] === wanted) return edge
+    }
+    at[node] = -1
+    return -1
+  }
+
+  #advanceAsAdded(node: number, at: Int32Array, level: Int32Array): number {
+    for (let edge = at[node] as number; edge !== -1; edge = this.#next[edge] as number) {
+      this.work += 1
+      at[node] = edge
+      if ((edge & 1) === 0 && (this.#capacity[edge] as number) > 0 && level[this.#to[edge] as number] !== -1)
+        return edge
     }
     at[node] = -1
     return -1

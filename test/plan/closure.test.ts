@@ -130,10 +130,10 @@ describe('the closure of greatest weight', () => {
     expect([...maxClosure([3e300, -1e300, 1e-300], [[1], [], []])]).toEqual([1, 1, 0])
   })
 
-  it('follows a chain of 3,000 without running out of stack', () => {
-    const needs = Array.from({ length: 3000 }, (_, item) => (item === 0 ? [] : [item - 1]))
-    const weights = needs.map((_, item) => (item === 2999 ? 50_000 : -2))
-    expect(sumOf(weights, maxClosure(weights, needs))).toBe(50_000 - 2 * 2999)
+  it('follows a chain of 20,000 without running out of stack', () => {
+    const needs = Array.from({ length: 20_000 }, (_, item) => (item === 0 ? [] : [item - 1]))
+    const weights = needs.map((_, item) => (item === 19_999 ? 50_000 : -2))
+    expect(sumOf(weights, maxClosure(weights, needs))).toBe(50_000 - 2 * 19_999)
   })
 
   it('refuses a circle', () => {
