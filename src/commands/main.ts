@@ -17,6 +17,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   'user-data': () => import('./user-data.ts'),
   launch: () => import('./launch.ts'),
   profile: () => import('./profile.ts'),
+  history: () => import('./history.ts'),
   plan: () => import('./plan.ts'),
   report: () => import('./report.ts'),
   bake: () => import('./bake.ts'),

@@ -1,12 +1,26 @@
-import { Command } from 'commander'
-import { parseDurationOption } from '../profile/duration.ts'
-import { loadProfile } from '../profile/load.ts'
+import { Command, Option } from 'commander'
+import { sinceOption } from '../profile/duration.ts'
+import type { GroupDimension } from '../profile/fleet.ts'
+import { loadFleet } from '../profile/load.ts'
+import { renderFleet, renderGroups, renderWarm } from '../profile/render-fleet.ts'
 import { renderProfile } from '../profile/render.ts'
+import { renderRollUp, rollUpRecipe } from '../profile/roll-up-recipe.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
 
+const dimensions: Readonly<Record<string, GroupDimension>> = {
+  'instance-type': 'instanceType',
+  region: 'region',
+  image: 'image',
+  os: 'distribution',
+}
+
 interface Options {
   readonly since?: string
+  readonly by?: string
+  readonly warm?: boolean
+  readonly rollup?: boolean
+  readonly all?: boolean
 }
 
 /** `parbake profile RECIPE`: what the fleet measured. */
@@ -15,14 +29,33 @@ export const build: BuildCommand = (app) =>
     .description('show what each step costs and how long launches take, from the reports of real boots')
     .argument('<recipe>', 'recipe folder')
     .option('--since <duration>', 'only converges of this last period, e.g. 7d or 12h')
+    .addOption(new Option('--by <what>', 'tell hosts apart').choices(Object.keys(dimensions)))
+    .option('--warm', 'steps as measured again by cron on live hosts, instead of at first boots')
+    .addOption(
+      new Option('--rollup', 'count new reports into rollups in the store, so that nobody reads them again').conflicts([
+        'since',
+        'by',
+        'warm',
+      ]),
+    )
+    .option('--all', 'with --rollup: look for late reports in every day, not only where some are likely')
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
-      const since =
-        options.since === undefined
-          ? undefined
-          : new Date(Date.now() - parseDurationOption('--since', options.since) * 1000)
-      const recipe = await loadRecipe(folder)
-      const profile = await loadProfile(context, recipe, since === undefined ? {} : { since })
-      if (context.json) context.printJson(profile)
-      else context.print(renderProfile(profile))
+      if (options.rollup === true) {
+        const result = await rollUpRecipe(context, (await loadRecipe(folder)).name, { all: options.all === true })
+        if (context.json) context.printJson(result)
+        else context.print(renderRollUp(result))
+        return
+      }
+      const loaded = await loadFleet(context, await loadRecipe(folder), sinceOption(options.since))
+      if (context.json) context.printJson({ ...loaded.profile, fleet: loaded.fleet })
+      else context.print(textOf(loaded, options))
     })
+
+function textOf({ profile, fleet }: Awaited<ReturnType<typeof loadFleet>>, { by, warm }: Options): string {
+  const dimension = by === undefined ? undefined : dimensions[by]
+  if (dimension !== undefined) return renderGroups(fleet, dimension, { warm: warm === true })
+  if (warm === true) return renderWarm(fleet)
+  const more = renderFleet(fleet)
+  return more === '' ? renderProfile(profile) : `${renderProfile(profile)}\n${more}`
+}

@@ -15,3 +15,8 @@ export function parseDurationOption(option: string, text: string): number {
   }
   return seconds
 }
+
+/** The moment that lies this duration back, of a `--since` option. Throws UserError (exit code 2) for what is no duration. */
+export function sinceOption(text: string | undefined): { readonly since?: Date } {
+  return text === undefined ? {} : { since: new Date(Date.now() - parseDurationOption('--since', text) * 1000) }
+}

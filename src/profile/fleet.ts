@@ -22,6 +22,8 @@ export interface FleetStatistics {
   readonly to: number | undefined
   /** Ascending days (UTC, YYYY-MM-DD) that had cold boots. */
   readonly history: readonly FleetDay[]
+  /** The same per week; `day` is its Monday. */
+  readonly weeks: readonly FleetDay[]
   readonly launches: LaunchRate
   /** In the recipe's order where there is a recipe; digests that it has no more come last, newest first. */
   readonly steps: readonly FleetStep[]
@@ -154,7 +156,7 @@ export interface FleetGroup {
   readonly launchToReady: FleetSpread | undefined
 }
 
-/** Launch-to-ready on one day: by the date of the folder that the report was sent to. */
+/** Launch-to-ready in one day or week: by the date of the folder that the report was sent to. */
 export interface FleetDay {
   /** YYYY-MM-DD, UTC. */
   readonly day: string
@@ -164,7 +166,7 @@ export interface FleetDay {
   readonly launchToReady: FleetSpread | undefined
   /** Per image and bundle, largest count first. */
   readonly versions: readonly FleetDayVersion[]
-  /** Bundles and images that no earlier day had. The first day of all marks none. */
+  /** Bundles and images that no earlier one had. The first of all marks none. */
   readonly newBundles: readonly string[]
   readonly newImages: readonly string[]
 }

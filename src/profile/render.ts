@@ -1,47 +1,40 @@
 import { formatBytes, formatSeconds } from '../report/reporters.ts'
-import {
-  bar,
-  formatShare,
-  renderTable,
-  terminalStyle,
-  type Cell,
-  type Column,
-  type TableStyle,
-} from '../report/table.ts'
+import { bar, formatShare, terminalStyle, type Cell, type TableStyle } from '../report/table.ts'
+import { fitTable, textOf, type FitColumn } from './fit-table.ts'
 import type { Profile, ReadyProfile, StepProfile } from './model.ts'
 
-const stepColumns: readonly Column[] = [
+const stepColumns: readonly FitColumn[] = [
   { header: 'STEP', narrow: 'cut' },
-  { header: 'WHEN' },
+  { header: 'WHEN', drop: 6 },
   { header: 'COUNT', align: 'right' },
   { header: 'MEDIAN', align: 'right' },
-  { header: 'P95', align: 'right' },
-  { header: 'SHARE', align: 'right' },
-  { header: '' },
-  { header: 'CPU', align: 'right' },
-  { header: 'RECEIVED', align: 'right' },
-  { header: 'DISK', align: 'right' },
-  { header: 'FAILED', align: 'right' },
+  { header: 'P95', align: 'right', drop: 2 },
+  { header: 'SHARE', align: 'right', drop: 1 },
+  { header: '', drop: 4 },
+  { header: 'CPU', align: 'right', drop: 5 },
+  { header: 'RECEIVED', align: 'right', drop: 8 },
+  { header: 'DISK', align: 'right', drop: 7 },
+  { header: 'FAILED', align: 'right', drop: 3 },
 ]
 
-const readyColumns: readonly Column[] = [
+const readyColumns: readonly FitColumn[] = [
   { header: 'LAUNCH TO READY', narrow: 'cut' },
   { header: 'COUNT', align: 'right' },
   { header: 'MEDIAN', align: 'right' },
-  { header: 'P95', align: 'right' },
-  { header: 'FIRMWARE', align: 'right' },
+  { header: 'P95', align: 'right', drop: 1 },
+  { header: 'FIRMWARE', align: 'right', drop: 2 },
 ]
 
 /** The profile as text for a terminal or a file: steps, launch-to-ready per image, failed boots. */
 export function renderProfile(profile: Profile, style: TableStyle = terminalStyle()): string {
   const blocks = [summaryOf(profile)]
-  if (profile.steps.length > 0) blocks.push(renderTable(stepColumns, profile.steps.map(stepRow), style))
+  if (profile.steps.length > 0) blocks.push(fitTable(stepColumns, profile.steps.map(stepRow), style))
   const groups = [
     row('all steps ran', profile.ready.allRan),
     row('some steps baked', profile.ready.someBaked),
     ...profile.ready.images.map((image) => row(imageLabel(image.image), image)),
   ].flat()
-  if (groups.length > 0) blocks.push(renderTable(readyColumns, groups, style))
+  if (groups.length > 0) blocks.push(fitTable(readyColumns, groups, style))
   blocks.push(...legendOf(profile))
   return `${blocks.join('\n\n')}\n`
 }
@@ -59,21 +52,26 @@ function day(unixSeconds: number): string {
 }
 
 function stepRow(step: StepProfile): Cell[] {
-  const cells = [
+  const cells: Cell[] = [
     step.current === false ? `${step.name} (old ${step.digest.slice(0, 8)})` : step.name,
     step.when,
-    `${step.count}${step.few ? '*' : ''}`,
+    counted(step),
     step.wall === undefined ? '-' : formatSeconds(step.wall.median),
     step.wall === undefined ? '-' : formatSeconds(step.wall.p95),
     step.share === undefined ? '-' : formatShare(step.share),
-    step.share === undefined ? '' : bar(step.share, 8),
+    { text: step.share === undefined ? '' : bar(step.share, 8), style: 'cyan' },
     step.cpu === undefined ? '-' : formatSeconds(step.cpu.median),
     step.rxBytes === undefined ? '-' : formatBytes(step.rxBytes.median),
     step.diskBytes === undefined ? '-' : formatBytes(step.diskBytes.median),
     step.failures === 0 ? '-' : String(step.failures),
   ]
-  if (step.current === false) return cells.map((text) => ({ text, style: 'dim' }))
+  if (step.current === false) return cells.map((cell) => ({ text: textOf(cell), style: 'dim' }))
   return step.failures === 0 ? cells : [...cells.slice(0, -1), { text: String(step.failures), style: 'red' }]
+}
+
+/** Few samples are shown as few. */
+export function counted({ count, few }: { readonly count: number; readonly few: boolean }): Cell {
+  return few ? { text: `${count}*`, style: 'yellow' } : String(count)
 }
 
 function row(label: string, ready: ReadyProfile | undefined): Cell[][] {
@@ -82,7 +80,7 @@ function row(label: string, ready: ReadyProfile | undefined): Cell[][] {
   return [
     [
       `${label}${old}`,
-      `${ready.count}${ready.few ? '*' : ''}`,
+      counted(ready),
       formatSeconds(ready.launchToReady.median),
       formatSeconds(ready.launchToReady.p95),
       ready.firmwareSeconds === undefined ? 'not known' : formatSeconds(ready.firmwareSeconds),
@@ -96,6 +94,9 @@ function imageLabel(image: string | undefined): string {
 
 function legendOf(profile: Profile): string[] {
   const lines: string[] = []
+  if (profile.relativeError !== undefined) {
+    lines.push(`medians and percentiles are within ${formatShare(profile.relativeError)} of the exact ones`)
+  }
   const { allRan, someBaked, images } = profile.ready
   if (profile.steps.some((step) => step.few) || [allRan, someBaked, ...images].some((ready) => ready?.few === true)) {
     lines.push('* fewer than 3 samples: take the figure as a hint')

@@ -3,13 +3,13 @@ import { fewSamples } from './model.ts'
 import { quantile } from './quantile.ts'
 
 /** Largest relative error of a quantile beyond `exactUpTo` samples. */
-export const relativeError = 0.01
+export const relativeError = 0.005
 /** Up to this many samples a sketch keeps them all. */
 export const exactUpTo = 128
 
 const gamma = (1 + relativeError) / (1 - relativeError)
 const logGamma = Math.log(gamma)
-/** Smaller magnitudes are zero, larger ones fall into the last bin: so there are at most 2,419 bins per sign. */
+/** Smaller magnitudes are zero, larger ones fall into the last bin: so there are at most 4,836 bins per sign. */
 const smallest = 1e-6
 const largest = 1e15
 

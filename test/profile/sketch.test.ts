@@ -104,8 +104,8 @@ it('a sketch stays small whatever it is fed', () => {
     sketch.add(-(10 ** exponent))
   }
   const { bins = [], negative = [] } = sketch.toJSON()
-  expect(bins.length).toBeGreaterThan(4000)
-  expect(bins.length).toBeLessThanOrEqual(2 * 2419)
+  expect(bins.length).toBeGreaterThan(9000)
+  expect(bins.length).toBeLessThanOrEqual(2 * 4836)
   expect(negative.length).toBe(bins.length)
 })
 

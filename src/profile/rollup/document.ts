@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { UserError } from '../../errors.ts'
 import { groupDimensions } from '../fleet.ts'
+import { relativeError } from '../sketch.ts'
 import { Seen } from './seen.ts'
 import { Tally, type TallyJson } from './tally.ts'
 
@@ -95,7 +96,14 @@ const tallySchema = z.object({
   slowest: z.array(slowRun),
 })
 
-const headSchema = z.object({ v: z.literal(1), recipe: z.string(), day: z.string(), tally: tallySchema })
+const headSchema = z.object({
+  v: z.literal(1),
+  // Bins of other widths cannot be merged with ours.
+  relativeError: z.literal(relativeError),
+  recipe: z.string(),
+  day: z.string(),
+  tally: tallySchema,
+})
 
 /** What a rollup is of. */
 export interface DayName {
@@ -107,7 +115,7 @@ export interface DayName {
 
 /** Two lines of JSON: the statistics, and which reports they count. Who needs no more than the first reads no more. */
 export function encodeDay(name: DayName, rollup: DayRollup): string {
-  const head = { v: 1, recipe: name.recipe, day: name.day, tally: rollup.tally }
+  const head = { v: 1, relativeError, recipe: name.recipe, day: name.day, tally: rollup.tally }
   return `${JSON.stringify(head)}\n${JSON.stringify({ seen: rollup.seen.pack() })}\n`
 }
 

@@ -13,10 +13,10 @@ const dayMs = 86_400_000
 /** Takes one day after the other and makes the fleet's statistics of them. */
 export class FleetBuilder {
   readonly total = new Tally()
-  readonly #days: FleetDay[] = []
+  readonly #days = new History()
+  readonly #weeks = new History()
   readonly #medians = new Map<string, DailyValue[]>()
-  readonly #bundles = new Set<string>()
-  readonly #images = new Set<string>()
+  #week: { readonly monday: string; readonly tally: Tally } | undefined
   #firstDay: string | undefined
   #lastDay: string | undefined
   #rolledUp = 0
@@ -37,12 +37,19 @@ export class FleetBuilder {
       values.push({ day, value: wall.quantile(0.5) })
       this.#medians.set(step.digest, values)
     }
-    if (tally.counts.cold > 0) this.#days.push(this.#dayOf(day, tally))
+    this.#days.add(day, tally)
+    const monday = mondayOf(day)
+    if (this.#week?.monday !== monday) {
+      this.#endWeek()
+      this.#week = { monday, tally: new Tally() }
+    }
+    this.#week?.tally.merge(tally)
   }
 
   build(recipeName: string, recipe?: Recipe): FleetStatistics {
     const { total } = this
     const { counts } = total
+    this.#endWeek()
     const launchToReady = allBoots(total)
     const steps = fleetSteps(total, this.#medians, recipe)
     return {
@@ -61,7 +68,8 @@ export class FleetBuilder {
       },
       from: total.from,
       to: total.to,
-      history: this.#days,
+      history: this.#days.entries,
+      weeks: this.#weeks.entries,
       launches: this.#launches(),
       steps,
       names: stepNames(steps),
@@ -79,15 +87,45 @@ export class FleetBuilder {
     }
   }
 
-  #dayOf(day: string, tally: Tally): FleetDay {
+  #endWeek(): void {
+    if (this.#week !== undefined) this.#weeks.add(this.#week.monday, this.#week.tally)
+    this.#week = undefined
+  }
+
+  #launches(): LaunchRate {
+    const launches = this.total.counts.cold
+    if (this.#firstDay === undefined || this.#lastDay === undefined) {
+      return { launches, days: 0, perDay: undefined, perDayLastWeek: undefined }
+    }
+    const last = Date.parse(this.#lastDay)
+    const days = Math.round((last - Date.parse(this.#firstDay)) / dayMs) + 1
+    const week = Math.min(7, days)
+    const recent = this.#days.entries.filter(({ day }) => last - Date.parse(day) < week * dayMs)
+    return {
+      launches,
+      days,
+      perDay: launches / days,
+      perDayLastWeek: recent.reduce((sum, day) => sum + day.launches, 0) / week,
+    }
+  }
+}
+
+/** Entries of days or weeks, ascending, with what each has that none before had. */
+class History {
+  readonly entries: FleetDay[] = []
+  readonly #bundles = new Set<string>()
+  readonly #images = new Set<string>()
+
+  add(day: string, tally: Tally): void {
+    if (tally.counts.cold === 0) return
     const versions = versionsOf(tally)
-    const isFirst = this.#days.length === 0
+    const isFirst = this.entries.length === 0
     const fresh = (known: Set<string>, values: readonly string[]): string[] => {
       const added = [...new Set(values)].filter((value) => value !== '' && !known.has(value))
       for (const value of added) known.add(value)
       return isFirst ? [] : added.toSorted(compareCodeUnits)
     }
-    return {
+    this.entries.push({
       day,
       launches: tally.counts.cold,
       failed: tally.counts.failed,
@@ -101,25 +139,14 @@ export class FleetBuilder {
         this.#images,
         versions.map(({ image }) => image),
       ),
-    }
+    })
   }
+}
 
-  #launches(): LaunchRate {
-    const launches = this.total.counts.cold
-    if (this.#firstDay === undefined || this.#lastDay === undefined) {
-      return { launches, days: 0, perDay: undefined, perDayLastWeek: undefined }
-    }
-    const last = Date.parse(this.#lastDay)
-    const days = Math.round((last - Date.parse(this.#firstDay)) / dayMs) + 1
-    const week = Math.min(7, days)
-    const recent = this.#days.filter(({ day }) => last - Date.parse(day) < week * dayMs)
-    return {
-      launches,
-      days,
-      perDay: launches / days,
-      perDayLastWeek: recent.reduce((sum, day) => sum + day.launches, 0) / week,
-    }
-  }
+/** The Monday of a day's week. */
+function mondayOf(day: string): string {
+  const date = new Date(day)
+  return new Date(date.getTime() - ((date.getUTCDay() + 6) % 7) * dayMs).toISOString().slice(0, 10)
 }
 
 function allBoots(tally: Tally): Sketch {
