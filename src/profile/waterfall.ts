@@ -157,15 +157,21 @@ export function whySlow(step: StepReport): string {
 
 /** Cuts pieces that lie over each other into spans that cover 0 to `end`, gaps included. */
 function cover(pieces: readonly Piece[], end: number): WaterfallSpan[] {
-  const clipped = pieces.map((piece) => ({ ...piece, start: clip(piece.start, end), end: clip(piece.end, end) }))
+  const begun = pieces.filter((piece) => piece.start < end)
+  const clipped = begun.map((piece) => ({ ...piece, start: clip(piece.start, end), end: clip(piece.end, end) }))
   const solid = clipped.filter((piece) => piece.end > piece.start)
-  const cuts = [...new Set([0, end, ...solid.flatMap((piece) => [piece.start, piece.end])])].toSorted((a, b) => a - b)
+  const points = new Set(clipped.filter(isPoint).map((piece) => piece.start))
+  const cuts = [...new Set([0, end, ...solid.flatMap((piece) => [piece.start, piece.end]), ...points])].toSorted(
+    (a, b) => a - b,
+  )
   const spans: { piece: Piece | undefined; start: number; end: number }[] = []
   for (const [index, start] of cuts.slice(0, -1).entries()) {
     const stop = cuts[index + 1] ?? end
     const piece = topmost(solid, start, stop)
     const last = spans.at(-1)
-    if (last !== undefined && (last.piece === piece || stop - start < shortestSeconds)) last.end = stop
+    // A gap ends where something was up that takes no time itself.
+    const same = last?.piece === piece && !(piece === undefined && points.has(start))
+    if (last !== undefined && (same || stop - start < shortestSeconds)) last.end = stop
     else spans.push({ piece, start, end: stop })
   }
   return spans.map((span, index) =>
@@ -188,8 +194,12 @@ function topmost(pieces: readonly Piece[], start: number, end: number): Piece | 
 }
 
 /** Devices and targets take no time themselves, but they are what the boot was waiting for. */
+function isPoint(piece: Piece): boolean {
+  return piece.category === 'systemd' && piece.end === piece.start
+}
+
 function gapName(pieces: readonly Piece[], end: number, next: Piece | undefined): string {
-  const awaited = pieces.findLast((piece) => piece.end === piece.start && Math.abs(piece.end - end) < shortestSeconds)
+  const awaited = pieces.findLast((piece) => isPoint(piece) && Math.abs(piece.end - end) < shortestSeconds)
   if (awaited !== undefined) return `waiting for ${awaited.name}`
   return next === undefined ? 'before ready' : `before ${next.name}`
 }

@@ -23,7 +23,7 @@ describe('what measures', () => {
 /** A host that looks like the machine on which the fixtures were taken, 198.78 s after its kernel had started. */
 async function bootedHost(log?: (text: string) => string): Promise<AgentHost> {
   const host = await AgentHost.create()
-  const text = readFileSync(`${fixtures}cloud-init.log`, 'utf8')
+  const text = readFileSync(`${fixtures}cloud-init-log.txt`, 'utf8')
   await rm(host.path('container'))
   await writeFile(host.path('cloud-init.log'), log === undefined ? text : log(text))
   await copyFile(`${fixtures}status.json`, host.path('status.json'))

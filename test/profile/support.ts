@@ -1,14 +1,21 @@
 import { readFileSync } from 'node:fs'
-import type { LaunchRecord } from '../../src/profile/launches.ts'
+import { launchRecordSchema, type LaunchRecord } from '../../src/profile/launches.ts'
 import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
 import type { Recipe, Step } from '../../src/recipe/model.ts'
 import { sha256 } from '../../src/util/sha256.ts'
 
-export const fixtureNames = ['runtime', 'baked', 'failed', 'cron-noop', 'boot'] as const
+export const fixtureNames = ['runtime', 'baked', 'failed', 'cron-noop'] as const
 
 export function fixture(name: (typeof fixtureNames)[number]): Report {
   const path = new URL(`../fixtures/report-${name}.json`, import.meta.url)
   return reportSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+}
+
+/** A cold boot of the debian-12 base in QEMU as its report and its launch record tell it. */
+export function realBoot(): { readonly report: Report; readonly launch: LaunchRecord } {
+  const read = (name: string): unknown =>
+    JSON.parse(readFileSync(new URL(`../fixtures/boot-debian-12/${name}.json`, import.meta.url), 'utf8'))
+  return { report: reportSchema.parse(read('report')), launch: launchRecordSchema.parse(read('launch')) }
 }
 
 /** The digest that test steps of this name have. */
