@@ -48,7 +48,7 @@ export function renderGroups(
     style,
   )
   const kind = options.warm === true ? 'warm' : 'cold'
-  const steps = fleet.steps.filter((step) => step.current !== false && (step[kind].wall?.median ?? 0) >= quickSeconds)
+  const steps = presentSteps(fleet).filter((step) => (step[kind].wall?.median ?? 0) >= quickSeconds)
   const rows = steps.flatMap((step) => {
     const values = step[kind].by[dimension]
     const longest = Math.max(...values.map(({ median }) => median))
@@ -97,6 +97,14 @@ export function renderWarm(fleet: FleetStatistics, style: TableStyle = terminalS
     { header: 'FAILED', align: 'right', drop: 4 },
   ]
   return `${[head, fitTable(columns, rows, style), ...legend(fleet)].join('\n\n')}\n`
+}
+
+/** The steps of the recipe; where hosts have reported none of them yet, those that they reported last. */
+function presentSteps(fleet: FleetStatistics): readonly FleetStep[] {
+  const current = fleet.steps.filter((step) => step.current !== false)
+  if (current.length > 0) return current
+  const last = new Set(fleet.names.map(({ versions }) => versions.at(-1)?.digest))
+  return fleet.steps.filter(({ digest }) => last.has(digest))
 }
 
 const spreadColumns: readonly FitColumn[] = [

@@ -99,10 +99,11 @@ describe('a sketch of few samples', () => {
 
 it('a sketch stays small whatever it is fed', () => {
   const sketch = new Sketch()
-  for (let exponent = -320; exponent <= 308; exponent += 0.01) {
+  for (let exponent = -7; exponent <= 17; exponent += 0.001) {
     sketch.add(10 ** exponent)
     sketch.add(-(10 ** exponent))
   }
+  for (const value of [Number.MIN_VALUE, Number.MAX_VALUE, -Number.MAX_VALUE]) sketch.add(value)
   const { bins = [], negative = [] } = sketch.toJSON()
   expect(bins.length).toBeGreaterThan(9000)
   expect(bins.length).toBeLessThanOrEqual(2 * 4836)
