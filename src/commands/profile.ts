@@ -1,9 +1,11 @@
 import { Command, Option } from 'commander'
+import { loadBoot } from '../profile/boot.ts'
 import { sinceOption } from '../profile/duration.ts'
 import type { GroupDimension } from '../profile/fleet.ts'
 import { loadFleet } from '../profile/load.ts'
 import { renderFleet, renderGroups, renderWarm } from '../profile/render-fleet.ts'
 import { renderProfile } from '../profile/render.ts'
+import { renderBoot } from '../profile/waterfall-render.ts'
 import { renderRollUp, rollUpRecipe } from '../profile/roll-up-recipe.ts'
 import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
@@ -21,6 +23,7 @@ interface Options {
   readonly warm?: boolean
   readonly rollup?: boolean
   readonly all?: boolean
+  readonly boot?: string
 }
 
 /** `parbake profile RECIPE`: what the fleet measured. */
@@ -39,8 +42,23 @@ export const build: BuildCommand = (app) =>
       ]),
     )
     .option('--all', 'with --rollup: look for late reports in every day, not only where some are likely')
+    .addOption(
+      new Option('--boot <run>', "one boot from power-on to ready: a run id, or 'last'").conflicts([
+        'since',
+        'by',
+        'warm',
+        'rollup',
+        'all',
+      ]),
+    )
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
+      if (options.boot !== undefined) {
+        const boot = await loadBoot(context, (await loadRecipe(folder)).name, options.boot)
+        if (context.json) context.printJson(boot)
+        else context.print(renderBoot(boot))
+        return
+      }
       if (options.rollup === true) {
         const result = await rollUpRecipe(context, (await loadRecipe(folder)).name, { all: options.all === true })
         if (context.json) context.printJson(result)

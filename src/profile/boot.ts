@@ -1,6 +1,8 @@
+import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
 import { keys } from '../store/keys.ts'
 import { listAll, type ObjectInfo, type ObjectStore } from '../store/object-store.ts'
+import { openStore } from '../store/open.ts'
 import { readDocuments } from './ingest.ts'
 import { readLaunches } from './launches.ts'
 import type { Report } from './report.ts'
@@ -25,6 +27,16 @@ const dayMs = 86_400_000
 /** `last` looks no further back. */
 const lastDays = 31
 
+/** The same with the configured store. */
+export async function loadBoot({ config, signal }: Context, recipe: string, run: string): Promise<FoundBoot> {
+  const store = await openStore(config.store)
+  try {
+    return await findBoot({ store, recipe, run, stateDir: config.stateDir, signal })
+  } finally {
+    store.close()
+  }
+}
+
 /**
  * Finds one boot in the store and lays it out. Throws UserError where there is none (`no-boot`), where the run did not
  * begin with a boot, and where the store fails.
@@ -41,7 +53,7 @@ async function lastBoot({ store, recipe, signal }: FindBootInput): Promise<Repor
   // A host's clock may be ahead by some hours.
   for (let back = -1; back <= lastDays; back += 1) {
     const objects: ObjectInfo[] = []
-    for await (const info of listAll(store, `${dayPrefix(recipe, now - back * dayMs)}`, signal)) objects.push(info)
+    for await (const info of listAll(store, dayPrefix(recipe, now - back * dayMs), signal)) objects.push(info)
     const newestFirst = objects.toSorted((a, b) => b.modifiedMs - a.modifiedMs)
     for await (const { document } of readDocuments(store, recipe, newestFirst, signal)) {
       if (document !== undefined && !('reason' in document) && isBoot(document)) return document

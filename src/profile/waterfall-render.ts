@@ -9,7 +9,7 @@ import {
   type Column,
   type TableStyle,
 } from '../report/table.ts'
-import type { StepReport } from './report.ts'
+import type { Report, StepReport } from './report.ts'
 import type { Waterfall, WaterfallSpan } from './waterfall.ts'
 
 const colours: Readonly<Record<WaterfallSpan['category'], CellStyle>> = {
@@ -102,6 +102,21 @@ function wrapped(parts: readonly string[], width: number | undefined): string {
     else lines.push(part)
   }
   return lines.join(',\n')
+}
+
+/** One boot as text for a terminal or a file: whose it was, its waterfall, what was slow in traced steps. */
+export function renderBoot(boot: { readonly report: Report; readonly waterfall: Waterfall }): string {
+  const { report, waterfall } = boot
+  const from = report.image === '' ? 'its base' : `image ${report.image}`
+  const at = new Date(waterfall.startedAt * 1000).toISOString().slice(0, 19).replace('T', ' ')
+  const failed = report.outcome === 'failed' ? `, failed: ${report.error}` : ''
+  const traces = renderTraces(report.steps)
+  return [
+    `${report.hostname} booted from ${from} at ${at}Z, run ${report.run}${failed}`,
+    renderWaterfall(waterfall),
+    ...(traces === '' ? [] : [traces]),
+    `launch-to-ready: ${formatSeconds(waterfall.launchToReady)}\n`,
+  ].join('\n\n')
 }
 
 /** The slowest commands of the steps that were traced; '' where none was. No newline at the end. */

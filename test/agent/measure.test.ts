@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { copyFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, rm, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import type { BootRecord, Report } from '../../src/profile/report.ts'
 import { run } from '../../src/system/run.ts'

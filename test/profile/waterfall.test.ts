@@ -13,8 +13,8 @@ const round = (seconds: number) => Math.round(seconds * 100) / 100
 function expectCovered({ spans, launchToReady }: Waterfall): void {
   let at = 0
   for (const span of spans) {
-    expect(span.start, span.name).toBeCloseTo(at, 6)
-    expect(span.end, span.name).toBeGreaterThan(span.start)
+    expect(span.start).toBeCloseTo(at, 6)
+    expect(span.end).toBeGreaterThan(span.start)
     at = span.end
   }
   expect(at).toBeCloseTo(launchToReady, 6)
