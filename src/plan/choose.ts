@@ -80,7 +80,7 @@ function chooseSerial(question: Question): Choice {
       return greatest(question, fixed, worth)
     case 'smallest': {
       const most = greatest(question, fixed, worth)
-      return fewestBytes(question, fixed, worth, smallestShare * sumOf(worth, most.members)) ?? most
+      return fewestBytes(question, fixed, worth, mostOf(sumOf(worth, most.members))) ?? most
     }
     case 'target': {
       const most = () => greatest(question, fixed, worth)
@@ -91,6 +91,11 @@ function chooseSerial(question: Question): Choice {
       return { ...most(), shortfall: 'target-out-of-reach' }
     }
   }
+}
+
+/** What the objective `smallest` asks for; what is forced may cost more than it saves. */
+function mostOf(best: number): number {
+  return best - (1 - smallestShare) * Math.abs(best)
 }
 
 /** Greatest worth, within the limit on growth if there is one. */
@@ -179,7 +184,7 @@ function chooseParallel(question: Question, parallel: ParallelQuestion): Choice 
     case 'fastest':
       return { members: fastest.members, optimum }
     case 'smallest':
-      return { members: (fewest(smallestShare * fastest.savedSeconds) ?? fastest).members, optimum }
+      return { members: (fewest(mostOf(fastest.savedSeconds)) ?? fastest).members, optimum }
     case 'target': {
       const enough = missingSeconds === undefined ? fastest : fewest(missingSeconds)
       return enough === undefined

@@ -2,6 +2,7 @@ import { follow, usersOf } from './closure.ts'
 import { bytesOf, worthOf, type Question } from './choose.ts'
 import type { Candidate } from './costs.ts'
 import type { BakeReason, RuntimeReason } from './model.ts'
+import { assumed } from './settings.ts'
 
 /** Why one candidate is baked or left. */
 export type Reasoned =
@@ -69,7 +70,11 @@ function leftFor(question: Question, { members, best }: Chosen, index: number): 
     return question.model.execution === 'parallel' ? 'not-worth' : 'no-room'
   }
   if (settings.objective !== 'balanced') return 'not-worth'
-  const changing = part.some((each) => (candidates[each] as Candidate).costs.changesPerDay.source === 'measured')
+  // Seen to change, and more often than is assumed where nothing was seen.
+  const changing = part.some((each) => {
+    const { source, value } = (candidates[each] as Candidate).costs.changesPerDay
+    return source === 'measured' && value > assumed.priorChanges / assumed.priorDays
+  })
   return changing && gain(withoutChanges(question)) > 0 ? 'changes-often' : 'not-worth'
 }
 
