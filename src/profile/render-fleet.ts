@@ -174,20 +174,20 @@ function fleetLines(fleet: FleetStatistics, style: TableStyle): string {
     lines.push(styled(clean(text), trend.direction === 'rising' ? 'yellow' : 'green', style.colour))
   }
   const ready = fleet.outliers.launchToReady
-  if (ready !== undefined) lines.push(clean(outlierText('launches', ready)))
+  if (ready !== undefined) lines.push(clean(outlierText(['launch', 'launches'], ready)))
   for (const step of fleet.steps) if (step.current !== false) lines.push(...stepOutliers(step))
   return lines.join('\n')
 }
 
 function stepOutliers({ name, cold }: FleetStep): string[] {
-  return cold.outliers === undefined ? [] : [clean(outlierText(`runs of ${name}`, cold.outliers))]
+  return cold.outliers === undefined ? [] : [clean(outlierText([`run of ${name}`, `runs of ${name}`], cold.outliers))]
 }
 
-function outlierText(what: string, { count, above, slowest }: Outliers): string {
+function outlierText([one, many]: readonly [string, string], { count, above, slowest }: Outliers): string {
   const [first] = slowest
   const worst =
     first === undefined ? '' : `, slowest ${formatSeconds(first.seconds)} in run ${first.run} on ${first.host}`
-  return `outliers: ${count} ${what} took more than ${formatSeconds(above)}${worst}`
+  return `outliers: ${count} ${count === 1 ? one : many} took more than ${formatSeconds(above)}${worst}`
 }
 
 function legend(fleet: FleetStatistics): string[] {
