@@ -4,6 +4,7 @@ import type { LaunchRecord } from '../profile/launches.ts'
 import type { Profile, ReadyProfile } from '../profile/model.ts'
 import type { Report } from '../profile/report.ts'
 import type { Plan, PlannedStep } from '../plan/model.ts'
+import { earlierPredictions } from '../plan/predict.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { bootGroups, timeShares, typicalBoot } from './boots.ts'
@@ -73,7 +74,7 @@ function readyView(ready: ReadyProfile): ReadyView {
 }
 
 function headlineOf(input: PageInput): Headline {
-  const { profile, fleet, plan } = input
+  const { profile, fleet } = input
   const before = profile.ready.allRan
   const after = comparedImage(input)
   const saved =
@@ -89,7 +90,6 @@ function headlineOf(input: PageInput): Headline {
       saved === undefined || before === undefined || before.launchToReady.median <= 0
         ? undefined
         : saved / before.launchToReady.median,
-    predictedSeconds: plan.prediction?.bakedSeconds,
     launchesPerDay: perDay,
     savedSecondsPerDay: saved === undefined || saved <= 0 || perDay === undefined ? undefined : saved * perDay,
   })
@@ -145,8 +145,7 @@ function stepView(step: PlannedStep, measured: FleetStep | undefined, change: nu
 
 function imageView(manifest: ImageManifest, input: PageInput): ImageView {
   const ready = input.profile.ready.images.find((each) => each.image === manifest.imageId)
-  const predicted = manifest.predicted?.bakedSeconds
-  const verified = manifest.verification.launchSeconds
+  const [foretold] = earlierPredictions([manifest])
   return {
     imageId: manifest.imageId,
     createdAt: manifest.createdAt,
@@ -157,11 +156,11 @@ function imageView(manifest: ImageManifest, input: PageInput): ImageView {
     thin: manifest.format.backing !== undefined,
     steps: manifest.steps.map(({ name, seconds, diskBytes }) => ({ name, seconds, ...present({ diskBytes }) })),
     tunings: manifest.tunings ?? [],
-    verifiedSeconds: verified,
+    verifiedSeconds: foretold?.measuredSeconds ?? manifest.verification.launchSeconds,
     current: manifest.imageId === input.currentImageId,
     ...present({
-      predictedSeconds: predicted,
-      predictionError: predicted === undefined || predicted <= 0 ? undefined : (verified - predicted) / predicted,
+      predictedSeconds: foretold?.predictedSeconds,
+      predictionError: foretold?.error,
       fleet: ready === undefined ? undefined : readyView(ready),
     }),
   }

@@ -58,11 +58,6 @@ export interface Headline {
   readonly savedSeconds?: number
   /** The same as a share of before. */
   readonly savedShare?: number
-  /** Of the plan: what a launch of an image baked by it should take. */
-  readonly predictedSeconds?: number
-  /** Bounds between which the plan expects it, where the plan says so. */
-  readonly predictedLow?: number
-  readonly predictedHigh?: number
   /** First converges of an instance per day: of the last week of reports where that is known, else of all. */
   readonly launchesPerDay?: number
   /** `launchesPerDay` times `savedSeconds`, where that is more than nothing. */
@@ -139,7 +134,7 @@ export interface ImageView {
     readonly diskBytes?: number
   }[]
   readonly tunings: readonly string[]
-  /** Launch-to-ready as the plan foretold it, and as the bake's own verifying launch measured it. */
+  /** Launch-to-ready as the plan foretold it, and what the bake's own verifying launch took, counted from the same moment. */
   readonly predictedSeconds?: number
   readonly verifiedSeconds: number
   /** Measured less foretold, by foretold. */

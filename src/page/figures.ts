@@ -11,8 +11,10 @@ export const formats = {
   bytes: formatBytes,
   share: formatShare,
   count: (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 0 }),
-  /** At most one decimal, for rates. */
-  rate: (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: value < 10 ? 1 : 0 }),
+  /** What happens so often, in three digits or so. */
+  rate: (value: number) =>
+    value.toLocaleString('en-US', { maximumFractionDigits: value < 1 ? 3 : value < 10 ? 1 : 0, useGrouping: true }),
+  money: (value: number) => value.toFixed(2),
   signedSeconds: (value: number) => signed(value, formatSeconds),
   signedBytes: (value: number) => signed(value, formatBytes),
   signedShare: (value: number) => signed(value, formatShare),

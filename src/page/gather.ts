@@ -1,6 +1,5 @@
 import type { Context } from '../context.ts'
 import { readLaunches } from '../profile/launches.ts'
-import { loadFleet } from '../profile/load.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { openStore } from '../store/open.ts'
@@ -15,8 +14,7 @@ import { readCurrentImageId, readImages, readReportsOfDays, storeVersion } from 
  */
 export async function gatherPage(context: Context, recipe: Recipe): Promise<PageData> {
   const { config, signal } = context
-  const { profile, fleet } = await loadFleet(context, recipe)
-  const { plan } = await planRecipe(context, recipe)
+  const { plan, profile, fleet } = await planRecipe(context, recipe)
   const launches = await readLaunches(config.stateDir, recipe.name)
   const store = await openStore(config.store)
   try {

@@ -1,6 +1,6 @@
 import * as marks from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
-import { escapeHtml, type Html, raw } from './html.ts'
+import { cleanText, escapeHtml, type Html, raw } from './html.ts'
 
 /** Widths in CSS pixels at which every chart is drawn: text keeps its size on a phone only where it is drawn for one. */
 export const chartWidths = { wide: 960, narrow: 340 } as const
@@ -59,7 +59,7 @@ function render(label: string, size: ChartSize, options: marks.PlotOptions): str
   svg.setAttribute('class', `chart ${size}`)
   svg.setAttribute('font-size', '12')
   svg.removeAttribute('font-family')
-  return svg.outerHTML.replace('<svg', () => `<svg role="img" aria-label="${escapeHtml(label)}"`)
+  return cleanText(svg.outerHTML).replace('<svg', () => `<svg role="img" aria-label="${escapeHtml(label)}"`)
 }
 
 /** What is used of a DOM element; Node's types have none. */

@@ -83,6 +83,7 @@ figcaption{font-size:.9rem;margin-top:.35rem;max-width:46rem}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;list-style:none;margin:.75rem 0;padding:0;font-size:.9rem}
 .swatch{display:inline-block;width:.85em;height:.85em;border-radius:.15em;margin-right:.4em;vertical-align:-.06em}
 ${swatches}
+data{white-space:nowrap}
 .scroll{overflow-x:auto;margin:.75rem 0}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:.35rem}
@@ -92,7 +93,7 @@ tbody th{font-weight:600;overflow-wrap:anywhere;min-width:7rem}
 .number{text-align:right;white-space:nowrap}
 td.text{min-width:5rem}
 .prose{min-width:16rem}
-td code,th code{white-space:nowrap}
+td code,th code,td time{white-space:nowrap}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:.3rem;padding:0 .4rem;font-size:.85rem;font-weight:600;white-space:nowrap}
 .badge.bake{color:var(--image)}
 .badge.stays{color:var(--runtime)}
@@ -112,6 +113,10 @@ section{margin:1.25rem 0}
 h2,h3,caption{break-after:avoid}
 figure,tr,.tiles>div{break-inside:avoid}
 .scroll{overflow:visible}
+td code,th code,td time{white-space:normal}
+.prose,td.text,tbody th{min-width:0}
+table{font-size:8pt}
+th,td{padding-right:.4rem}
 details::details-content{content-visibility:visible;block-size:auto;opacity:1}
 }
 `

@@ -1,4 +1,4 @@
-import { cleanText, type Html } from '../html.ts'
+import type { Html } from '../html.ts'
 import { rowsChart } from './rows.ts'
 
 /** A bar of one or more pieces, drawn one after the other. */
@@ -45,7 +45,7 @@ export function barsChart(bars: readonly Bar[], label: string, options: BarsOpti
         x1: 'start',
         x2: 'end',
         fill: (piece: Piece) => `var(--${piece.colour})`,
-        title: (piece: Piece) => cleanText(piece.title),
+        title: (piece: Piece) => piece.title,
       }),
       marks.ruleY(intervals, { ...whisker, x1: 'low', x2: 'high' }),
       marks.tickX(intervals, { ...whisker, x: 'low', insetTop: 8, insetBottom: 8 }),

@@ -1,6 +1,6 @@
 import { formatSeconds } from '../../report/reporters.ts'
 import type { HistoryDay, HistoryEvent } from '../data.ts'
-import { cleanText, type Html } from '../html.ts'
+import type { Html } from '../html.ts'
 import { drawBoth } from '../svg.ts'
 import { shorten } from './shorten.ts'
 
@@ -42,7 +42,7 @@ export function historyChart(days: readonly HistoryDay[], events: readonly Histo
           stroke: (event: HistoryEvent) => (event.kind === 'image' ? 'var(--image)' : 'currentColor'),
           strokeDasharray: '4,3',
           strokeOpacity: 0.8,
-          title: (event: HistoryEvent) => cleanText(`${event.kind} ${event.name}, ${event.day}`),
+          title: (event: HistoryEvent) => `${event.kind} ${event.name}, ${event.day}`,
         }),
         ...(wide && changes.length <= labelledEvents ? labelLines : []).map(({ line, anchor }) =>
           marks.text(
@@ -107,10 +107,9 @@ function pointOf(day: HistoryDay): Point | undefined {
     count,
     median,
     p95,
-    title: cleanText(
+    title:
       `${day.day}, ${day.image === '' ? 'plain base' : day.image}: median ${formatSeconds(median)} of ${count}, ` +
-        `95 % within ${formatSeconds(p95)}`,
-    ),
+      `95 % within ${formatSeconds(p95)}`,
   }
 }
 

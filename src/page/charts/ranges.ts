@@ -1,5 +1,5 @@
 import { formatSeconds } from '../../report/reporters.ts'
-import { cleanText, type Html } from '../html.ts'
+import type { Html } from '../html.ts'
 import { rowsChart } from './rows.ts'
 
 /** What is drawn of a spread, seconds. */
@@ -17,10 +17,8 @@ export interface Range {
 export function rangesChart(ranges: readonly Range[], label: string): Html {
   const rows = ranges.map((range) => ({ label: range.label, value: formatSeconds(range.median) }))
   const title = (range: Range) =>
-    cleanText(
-      `${range.label}: median ${formatSeconds(range.median)}, 95 % within ${formatSeconds(range.p95)}, from ` +
-        `${formatSeconds(range.min)} to ${formatSeconds(range.max)}`,
-    )
+    `${range.label}: median ${formatSeconds(range.median)}, 95 % within ${formatSeconds(range.p95)}, from ` +
+    `${formatSeconds(range.min)} to ${formatSeconds(range.max)}`
   return rowsChart(label, { rows, rowHeight: 26, labelWidth: 190, axis: 'seconds' }, ({ marks }, { shift }) => {
     const shared = { ...shift, y: (_: Range, index: number) => String(index), title }
     const stroke = (range: Range) => `var(--${range.colour})`

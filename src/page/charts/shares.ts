@@ -1,7 +1,7 @@
 import { formatSeconds } from '../../report/reporters.ts'
 import { formatShare } from '../../report/table.ts'
 import type { TimeShares } from '../data.ts'
-import { cleanText, type Html } from '../html.ts'
+import type { Html } from '../html.ts'
 import { drawBoth } from '../svg.ts'
 import { shorten } from './shorten.ts'
 
@@ -47,7 +47,7 @@ export function sharesChart(bars: readonly Bar[], label: string): Html {
           insetBottom: wide ? 4 : 2,
           title: (piece: Piece) => {
             const seconds = piece.end - piece.start
-            return cleanText(`${piece.name}: ${formatSeconds(seconds)}, ${formatShare(seconds / meanOf(bars, piece))}`)
+            return `${piece.name}: ${formatSeconds(seconds)}, ${formatShare(seconds / meanOf(bars, piece))}`
           },
         }),
         marks.text(pieces.filter(fits), {

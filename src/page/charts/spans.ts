@@ -1,6 +1,6 @@
 import { formatSeconds } from '../../report/reporters.ts'
 import type { Waterfall, WaterfallSpan } from '../../profile/waterfall.ts'
-import { cleanText, type Html } from '../html.ts'
+import type { Html } from '../html.ts'
 import { rowsChart } from './rows.ts'
 
 /** One bar of a waterfall: a span, or several short ones of one category in a row. */
@@ -49,7 +49,7 @@ export function waterfallChart(waterfall: Waterfall, maxSeconds: number, label: 
       x2: 'end',
       fill: (row: WaterfallRow) => `var(--${row.category})`,
       title: (row: WaterfallRow) =>
-        cleanText(`${row.label}: ${formatSeconds(row.end - row.start)}, from ${formatSeconds(row.start)}`),
+        `${row.label}: ${formatSeconds(row.end - row.start)}, from ${formatSeconds(row.start)}`,
     }),
   ])
 }

@@ -44,9 +44,9 @@ function leadOf(figures: Figures): Html {
     return html`A host is ready ${figures.at('/headline/before/median', formats.seconds)} after ${start(before)}. No
     launch with an image has been measured
     yet${
-      headline.predictedSeconds === undefined
+      figures.data.plan.prediction === undefined
         ? ''
-        : html`; the plan below expects ${figures.at('/headline/predictedSeconds', formats.seconds)}`
+        : html`; the plan below expects ${figures.at('/plan/prediction/bakedSeconds', formats.seconds)}`
     }.`
   }
   const now = html`With image ${code(after.imageId)} a host is ready
