@@ -45,9 +45,20 @@ edit() { # FILE SED_SCRIPT
   [ ! -f "$1" ] || [ -L "$1" ] || sed -i "$2" "$1" || failed "cannot change $1"
 }
 
+# A boot that is still under way would write again what is removed here; a stage of cloud-init that nobody had to wait for
+# may be. Its jobs say so from the beginning of the boot on.
+await_boot() {
+  ab_left=300
+  while [ "$ab_left" -gt 0 ] && systemctl list-jobs --no-legend --no-pager 2>/dev/null | grep -q ' cloud-'; do
+    ab_left=$((ab_left - 1))
+    sleep 0.3 2>/dev/null || sleep 1
+  done
+}
+
 # What wakes up meanwhile would write again. Not all of these are there.
 quiet() {
   have systemctl || return 0
+  await_boot
   systemctl stop '*.timer' cron.service crond.service atd.service syslog.socket rsyslog.service syslog-ng.service \
     auditd.service 2>/dev/null
   # Stopping it saves the seed a last time; that is removed after this.

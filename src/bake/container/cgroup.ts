@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isAlive } from '../../system/process.ts'
 
 /** Control groups of a container's own: systemd in it takes the one that it is started in for its own. */
 export interface ContainerCgroups extends AsyncDisposable {
@@ -92,15 +93,6 @@ async function sweepDead(parent: string): Promise<void> {
   for (const entry of await readdir(parent).catch(() => [])) {
     const pid = new RegExp(`^${prefix}(\\d+)-`).exec(entry)?.[1]
     if (pid !== undefined && !isAlive(Number(pid))) await removeTree(join(parent, entry))
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 

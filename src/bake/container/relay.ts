@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { UserError } from '../../errors.ts'
-import { tempDir } from '../../system/temp.ts'
+import { sweptTempDir } from '../../system/temp.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import type { ContainerNetwork } from './network.ts'
 
@@ -26,7 +26,7 @@ export interface Relay extends AsyncDisposable {
 export async function openRelay(network: ContainerNetwork, port: number): Promise<Relay> {
   await using stack = new Cleanup()
   // Not in the work folder: the path of a socket has at most 107 bytes.
-  const folder = stack.use(await tempDir('relay'))
+  const folder = stack.use(await sweptTempDir('relay'))
   const path = join(folder.path, 'socket')
   stack.use(await listen(path, port))
   const host = `${network.net}.4`

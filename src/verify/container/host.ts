@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findBaseObstacle } from '../../bake/container/base-facts.ts'
@@ -18,7 +18,7 @@ import { detectDiskFormat } from '../../image/disk-format.ts'
 import { convergeFailed, type LaunchDisk } from '../../launch/launch.ts'
 import type { Report } from '../../profile/report.ts'
 import { phase } from '../../report/events.ts'
-import { tempDir, type TempDir } from '../../system/temp.ts'
+import { sweptTempDir, type TempDir } from '../../system/temp.ts'
 import { run } from '../../system/run.ts'
 import { findTool, needTool } from '../../system/tools.ts'
 import { makeUserData } from '../../user-data/make.ts'
@@ -165,22 +165,9 @@ function onInterrupt({ signal }: Context, port: Port): () => void {
   return () => signal.removeEventListener('abort', interrupt)
 }
 
-/** On the cache's file system, which has room; what killed processes left there is removed. */
+/** On the cache's file system, which has room. */
 async function workFolder(context: Context): Promise<TempDir> {
   const parent = join(context.config.cacheDir, 'verify')
   await mkdir(parent, { recursive: true, mode: 0o700 })
-  for (const entry of await readdir(parent)) {
-    const pid = /^parbake-(\d+)-/.exec(entry)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, entry), { recursive: true, force: true })
-  }
-  return tempDir(String(process.pid), parent)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  return sweptTempDir('verify', parent)
 }
