@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest'
+import { earlierPredictions, intervalOf } from '../../src/plan/predict.ts'
+import { makePlan } from '../../src/plan/make-plan.ts'
+import { profileOf } from '../../src/profile/statistics.ts'
+import type { Report } from '../../src/profile/report.ts'
+import { launch, recipe, report, step, stepReport } from '../profile/support.ts'
+import { random } from './random.ts'
+import { image } from './support.ts'
+
+const steps = [step('big'), step('small'), step('check', { when: 'always' })]
+const ofRecipe = recipe(steps)
+const settings = { minSavingSeconds: 1, minShare: 0 }
+
+/** A boot of the plain base: everything ran. */
+const onBase = (big: number, other: number, more: Partial<Report> = {}) =>
+  report([stepReport('big', big), stepReport('small', 0.5), stepReport('check', 2, { when: 'always' })], {
+    readyUptime: other + big + 2.5,
+    ...more,
+  })
+/** A boot of an image that has `big`. */
+const onImage = (other: number, imageId: string, startedAt: number) =>
+  report(
+    [
+      stepReport('big', 0, { outcome: 'stamped', baked: true }),
+      stepReport('small', 0.5),
+      stepReport('check', 2, { when: 'always' }),
+    ],
+    { readyUptime: other + 2.5, image: imageId, startedAt },
+  )
+
+const predictionOf = (boots: readonly Report[], launches: Parameters<typeof profileOf>[2] = []) =>
+  makePlan({
+    recipe: ofRecipe,
+    profile: profileOf(boots, ofRecipe, launches),
+    settings,
+    evidence: { boots, images: [] },
+  }).prediction
+
+describe('a prediction', () => {
+  it('takes from each boot what it ran and the image has done', () => {
+    // A slow download is no reason to expect a slow image: boot by boot, it falls out.
+    const boots = [onBase(30, 40), onBase(90, 41), onBase(35, 42)]
+    expect(predictionOf(boots)).toMatchObject({
+      basis: 'base',
+      bakedSeconds: expect.closeTo(41 + 2.5 + 0.02, 9) as number,
+      interval: { formula: 'student-t', samples: 3 },
+    })
+  })
+
+  it('takes boots of the image that was launched last where there are any', () => {
+    const boots = [onBase(30, 60), onImage(50, 'web-1', 1_800_000_000), onImage(44, 'web-2', 1_800_000_100)]
+    expect(predictionOf(boots)).toMatchObject({
+      basis: 'images',
+      bakedSeconds: expect.closeTo(44 + 2.5 + 0.02, 9) as number,
+      interval: { samples: 1, formula: 'assumed' },
+    })
+  })
+
+  it('adds what an image has done and the plan leaves, and drops what the recipe has no more', () => {
+    const had = report(
+      [stepReport('small', 0, { outcome: 'stamped', baked: true }), stepReport('gone', 7), stepReport('big', 30)],
+      { readyUptime: 100, image: 'web-1', startedAt: 1_800_000_000 },
+    )
+    // 100 s, without big and gone, with small and check at their medians.
+    expect(predictionOf([onBase(30, 40), had])?.bakedSeconds).toBeCloseTo(100 - 30 - 7 + 0.5 + 2 + 0.02, 9)
+  })
+
+  it('knows that an image starts its steps after the config stage', () => {
+    const boot = {
+      ...{ clock: 'uptime' as const, kernelSeconds: 2, initrdSeconds: 3, units: [] },
+      cloudInit: [
+        { name: 'init-network', start: 10, end: 15, result: 'SUCCESS' },
+        { name: 'modules-config', start: 15, end: 25, result: 'SUCCESS' },
+        { name: 'modules-final', start: 26, end: 80, result: 'running' },
+      ],
+    }
+    expect(predictionOf([onBase(30, 40, { startUptime: 31, boot })])?.bakedSeconds).toBeCloseTo(40 - 6 + 2.5 + 0.02, 9)
+  })
+
+  it('counts from power-on where launches were timed from outside', () => {
+    const boots = [onBase(30, 40, { run: 'r' })]
+    const launches = [launch({ run: 'r', launchSeconds: 77.5, readyUptime: 72.5 })]
+    expect(predictionOf(boots, launches)).toMatchObject({
+      fromPowerOn: true,
+      bakedSeconds: expect.closeTo(45 + 2.5 + 0.02, 9) as number,
+    })
+  })
+})
+
+describe('the interval', () => {
+  it('is that of Student for one more launch', () => {
+    const { lowSeconds, highSeconds } = intervalOf([10, 12, 14], 12)
+    // s = 2, t(0.95, 2) = 2.92
+    const half = 2.92 * 2 * Math.sqrt(4 / 3)
+    expect([lowSeconds, highSeconds]).toEqual([expect.closeTo(12 - half, 9), expect.closeTo(12 + half, 9)])
+    expect(intervalOf([1, 9], 5).lowSeconds).toBe(0)
+  })
+
+  it('is an assumption for one boot, and the quantiles of many', () => {
+    expect(intervalOf([40], 40)).toMatchObject({ lowSeconds: 34, highSeconds: 46, formula: 'assumed' })
+    const many = Array.from({ length: 101 }, (_, index) => index)
+    expect(intervalOf(many, 50)).toMatchObject({
+      lowSeconds: expect.closeTo(5, 9) as number,
+      highSeconds: expect.closeTo(95, 9) as number,
+      formula: 'empirical',
+    })
+  })
+
+  it.each([2, 4, 10, 30, 100])('holds nine of ten next launches of %i', (count) => {
+    const next = random(count)
+    const normal = () => 50 + 3 * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
+    let inside = 0
+    const rounds = 4000
+    for (let round = 0; round < rounds; round += 1) {
+      const samples = Array.from({ length: count }, normal)
+      const mean = samples.reduce((sum, value) => sum + value, 0) / count
+      const { lowSeconds, highSeconds } = intervalOf(samples, mean)
+      const seconds = normal()
+      if (seconds >= lowSeconds && seconds <= highSeconds) inside += 1
+    }
+    expect(inside / rounds).toBeGreaterThan(0.875)
+    expect(inside / rounds).toBeLessThan(0.925)
+  })
+})
+
+it('earlier predictions are held against what was measured', () => {
+  const predicted = { unbakedSeconds: 200, bakedSeconds: 50, measuredSeconds: 45 }
+  const images = [
+    image(steps, [], { imageId: 'a' }),
+    image(steps, [], { imageId: 'b', predicted: { unbakedSeconds: 200, bakedSeconds: 40 } }),
+    image(steps, [], { imageId: 'c', predicted }),
+  ]
+  expect(earlierPredictions(images)).toEqual([
+    { imageId: 'b', predictedSeconds: 40, measuredSeconds: 45, error: 0.125 },
+    { imageId: 'c', predictedSeconds: 50, measuredSeconds: 45, error: -0.1 },
+  ])
+})
