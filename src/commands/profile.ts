@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { UserError } from '../errors.ts'
 import { loadBoot } from '../profile/boot.ts'
 import { sinceOption } from '../profile/duration.ts'
 import type { GroupDimension } from '../profile/fleet.ts'
@@ -52,6 +53,9 @@ export const build: BuildCommand = (app) =>
       ]),
     )
     .action(async (folder: string, options: Options, command: Command) => {
+      if (options.all === true && options.rollup !== true) {
+        throw new UserError('--all needs --rollup', { hint: 'add --rollup, or leave out --all', exitCode: 2 })
+      }
       const context = await app.open(command)
       if (options.boot !== undefined) {
         const boot = await loadBoot(context, (await loadRecipe(folder)).name, options.boot)

@@ -43,7 +43,7 @@ async function uploadReports(home: CliHome, folder: string): Promise<void> {
   store.close()
 }
 
-it.each(['profile', 'plan'])('parbake %s says what to do where nothing was reported yet', async (verb) => {
+it.each(['profile', 'history', 'plan'])('parbake %s says what to do where nothing was reported yet', async (verb) => {
   await using home = await cliHome()
   await writeRecipe(home)
   const result = await runCli([verb, 'recipes/web'], home)
@@ -64,6 +64,71 @@ it('parbake profile prints tables, and JSON', async () => {
   expect(text.stdout).toMatch(/^all steps ran +4 +30\.0 s /m)
   const json = await runCli(['profile', 'recipes/web', '--since', '7d', '--json'], home)
   expect(JSON.parse(json.stdout)).toMatchObject({ v: 1, recipe: 'web', reports: { fleet: 3, cold: 3 } })
+})
+
+it('parbake profile tells hosts apart and shows warm runs', async () => {
+  await using home = await cliHome()
+  await uploadReports(home, await writeRecipe(home))
+  const by = await runCli(['profile', 'recipes/web', '--by', 'os'], home)
+  expect(by).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(by.stdout).toMatch(/^debian-12 +4 +30\.0 s +30\.0 s /m)
+  expect(by.stdout).toMatch(/^build +debian-12 +4 +9\.00 s /m)
+  const warm = await runCli(['profile', 'recipes/web', '--warm'], home)
+  expect(warm).toMatchObject({ exitCode: 0, stdout: 'web: 0 converges of live hosts (0 failed)\n', stderr: '' })
+  const json = await runCli(['profile', 'recipes/web', '--json'], home)
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    fleet: { groups: { distribution: [{ value: 'debian-12', cold: 4 }] } },
+  })
+})
+
+it('parbake profile --rollup counts new reports once, and profile goes on from there', async () => {
+  await using home = await cliHome()
+  await uploadReports(home, await writeRecipe(home))
+  const first = await runCli(['profile', 'recipes/web', '--rollup', '--json'], home)
+  expect(JSON.parse(first.stdout)).toMatchObject({ recipe: 'web', documents: 4, conflicts: 0 })
+  const again = await runCli(['profile', 'recipes/web', '--rollup', '--all'], home)
+  expect(again).toMatchObject({ exitCode: 0 })
+  expect(again.stdout).toMatch(/^web: 0 new in 0 of \d+ days looked at /)
+  await uploadReports(home, join(home.cwd, 'recipes', 'web'))
+  // The one for a day a year ago, which was just looked at, waits.
+  const json = await runCli(['profile', 'recipes/web', '--json'], home)
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    reports: { fleet: 7, cold: 7 },
+    fleet: { reports: { fleet: 7, rolledUp: 4 } },
+    ready: { allRan: { count: 7, current: true, launchToReady: { median: 30 } } },
+  })
+  const rest = await runCli(['profile', 'recipes/web', '--rollup', '--all', '--json'], home)
+  expect(JSON.parse(rest.stdout)).toMatchObject({ documents: 4 })
+  const text = await runCli(['profile', 'recipes/web'], home)
+  expect(text.stdout).toMatch(/^build +change +8 +9\.00 s +9\.00 s +30 % /m)
+  const plan = await runCli(['plan', 'recipes/web', '--json'], home)
+  expect(JSON.parse(plan.stdout)).toMatchObject({ steps: [{ name: 'build', decision: 'bake' }, { name: 'register' }] })
+})
+
+it('parbake history shows days or weeks', async () => {
+  await using home = await cliHome()
+  await uploadReports(home, await writeRecipe(home))
+  const weeks = await runCli(['history', 'recipes/web'], home)
+  expect(weeks).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(weeks.stdout).toMatch(/^WEEK OF +BOOTS +FAILED +MEDIAN/m)
+  const days = await runCli(['history', 'recipes/web', '--since', '3d', '--json'], home)
+  expect(JSON.parse(days.stdout)).toMatchObject({ v: 1, recipe: 'web', by: 'day' })
+  const { history } = JSON.parse(days.stdout) as { history: { launches: number }[] }
+  expect(history.reduce((sum, { launches }) => sum + launches, 0)).toBe(3)
+})
+
+it.each([
+  [['profile', 'recipes/web', '--by', 'colour'], "argument 'colour' is invalid"],
+  [['profile', 'recipes/web', '--rollup', '--warm'], "'--rollup' cannot be used with option '--warm'"],
+  [['history', 'recipes/web', '--by', 'year'], "argument 'year' is invalid"],
+  [['history', 'recipes/web', '--since', 'soon'], "'soon' is no duration for --since"],
+  [['profile', 'recipes/web', '--all'], '--all needs --rollup'],
+])('parbake %j is bad usage', async (words, text) => {
+  await using home = await cliHome()
+  await writeRecipe(home)
+  const result = await runCli(words, home)
+  expect(result).toMatchObject({ exitCode: 2, stdout: '' })
+  expect(result.stderr).toContain(text)
 })
 
 it('parbake plan prints decisions, JSON, and writes a file', async () => {
