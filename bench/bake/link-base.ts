@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
@@ -9,4 +10,10 @@ export async function linkBase(cacheDir: string, basePath: string): Promise<void
   await mkdir(join(cacheDir, 'bases', 'names'), { recursive: true })
   await symlink(folder, join(cacheDir, 'bases', digest))
   await writeFile(join(cacheDir, 'bases', 'names', name), `${digest}\n`)
+  // As `parbake base build` leaves it.
+  const raw = join(dirname(dirname(folder)), 'raw', `${digest}.raw`)
+  if (existsSync(raw)) {
+    await mkdir(join(cacheDir, 'raw'), { recursive: true })
+    await symlink(raw, join(cacheDir, 'raw', `${digest}.raw`))
+  }
 }

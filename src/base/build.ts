@@ -19,6 +19,7 @@ import { resolveDefinition, type Mirrors } from './definitions.ts'
 import { needDiskTools, partitionDisk, writeOverlayTar, writeRootFileSystem } from './disk.ts'
 import { planDisk } from './disk-plan.ts'
 import { compressDisk } from './compress.ts'
+import { keepRaw } from './raw.ts'
 import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
 import { parseInstalled, type InstalledPackage } from './packages.ts'
@@ -108,18 +109,13 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
   await phase(
     reporter,
     'compress the disk',
-    async () => {
-      const bytes = await compressDisk(context, { source: paths.disk, target, workFolder: work.path })
-      await rm(paths.disk)
-      return bytes
-    },
+    () => compressDisk(context, { source: paths.disk, target, workFolder: work.path }),
     (bytes) => ({ detail: formatBytes(bytes) }),
   )
   const info = await imageInfo(target, { signal })
   await writePackages(output, packages)
   const { mirror, securityMirror, keyring, suite, components, architecture } = definition
-  // Without await the work folder would be removed before the disk has left it.
-  return await storeBase(root, output, {
+  const base = await storeBase(root, output, {
     v: 1,
     name: definition.name,
     digest: await sha256File(target, signal),
@@ -133,6 +129,8 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
     archive: { mirror, securityMirror, keyring, suite, components, architecture },
     ...described,
   })
+  await keepRaw(context, base.digest, paths.disk)
+  return base
 }
 
 /** Runs mmdebstrap and returns the packages that it installed. */

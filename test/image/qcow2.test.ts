@@ -40,7 +40,7 @@ async function makeDisk(name: string, sizeBytes: number, seed = ''): Promise<str
 
 async function optionsFor(source: string, target: string): Promise<WriteQcow2Options> {
   const { size } = await stat(source)
-  const ranges = await dataRanges(context as never, { path: source, format: 'raw' })
+  const ranges = await dataRanges(context, { path: source, format: 'raw' })
   return { source, sizeBytes: size, ranges, target: at(target), workFolder: folder.path, signal: context.signal }
 }
 

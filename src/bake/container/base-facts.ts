@@ -1,6 +1,7 @@
 import { lstat, open, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { rawFolder } from '../../base/raw.ts'
 import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
 import { exposeRaw } from '../../disk/expose.ts'
@@ -9,7 +10,7 @@ import { detectDiskFormat } from '../../image/disk-format.ts'
 import { writeFileAtomic } from '../../system/atomic-file.ts'
 import { tempDir } from '../../system/temp.ts'
 import type { BakeJob } from '../engine.ts'
-import { findBaseRaw, rawFolder } from './base-raw.ts'
+import { findBaseRaw } from './base-raw.ts'
 
 const factsSchema = z.object({
   v: z.literal(1),

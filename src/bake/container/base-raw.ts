@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { rawFolder, rawPath } from '../../base/raw.ts'
 import type { Context } from '../../context.ts'
 import type { RawDisk } from '../../disk/expose.ts'
 import { detectDiskFormat } from '../../image/disk-format.ts'
@@ -11,21 +12,16 @@ import type { BakeJob } from '../engine.ts'
 
 /*
  * <cacheDir>/raw/
- *   <digest of the base>.raw     its disk, sparse, immutable; made anew when it is gone
+ *   <digest of the base>.raw     its disk, sparse, immutable, kept when it was built; made anew when it is gone
  *   <digest of the base>.json    what base-facts.ts found out about it
  *   parbake-*                    copies under way; left over only after a SIGKILL
  *   .lock                        held while one is made
  */
 
-/** Folder of the raw copies of bases. */
-export function rawFolder(context: Pick<Context, 'config'>): string {
-  return join(context.config.cacheDir, 'raw')
-}
-
 /** The base's disk as a raw file of the cache, which is made at the first use: a compressed one is slow to read at random. */
 export async function baseRaw(context: Context, base: BakeJob['base']): Promise<RawDisk> {
   const folder = rawFolder(context)
-  const path = join(folder, `${base.digest}.raw`)
+  const path = rawPath(context, base.digest)
   const there = await sizeOf(path)
   if (there !== undefined) return rawDisk(path, there)
   const { reporter, signal } = context
@@ -41,7 +37,7 @@ export async function baseRaw(context: Context, base: BakeJob['base']): Promise<
 
 /** The raw copy, or undefined where there is none yet. */
 export async function findBaseRaw(context: Context, base: BakeJob['base']): Promise<RawDisk | undefined> {
-  const path = join(rawFolder(context), `${base.digest}.raw`)
+  const path = rawPath(context, base.digest)
   const size = await sizeOf(path)
   return size === undefined ? undefined : rawDisk(path, size)
 }
