@@ -85,5 +85,7 @@ export function code(text: string): Html {
 
 /** A moment as people write it: `2026-11-20 10:09 UTC`. */
 export function moment(iso: string): Html {
-  return html`<time datetime="${iso}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
+  return html`<time datetime="${iso}"
+    ><span class="whole">${iso.slice(0, 10)}</span> <span class="whole">${iso.slice(11, 16)} UTC</span></time
+  >`
 }

@@ -21,6 +21,16 @@ button.addEventListener('click', () => {
   remember((storage) => storage.setItem('parbake-theme', root.dataset.theme))
   label()
 })
+// Tables that fit need no stop on the way of the tab key.
+const regions = () => {
+  for (const region of document.querySelectorAll('.scroll')) {
+    if (region.scrollWidth > region.clientWidth) region.tabIndex = 0
+    else region.removeAttribute('tabindex')
+  }
+}
+regions()
+addEventListener('resize', regions)
+document.addEventListener('toggle', regions, true)
 let opened = []
 addEventListener('beforeprint', () => {
   opened = [...document.querySelectorAll('details:not([open])')]

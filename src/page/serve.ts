@@ -10,12 +10,15 @@ import { renderPage } from './page.ts'
 export interface PageVersion {
   readonly version: string
   readonly data: PageData
+  readonly html: string
+  /** What looking and gathering took. */
+  readonly seconds: number
 }
 
 export interface ServePageOptions {
   /** 0 for any free one. */
   readonly port: number
-  /** Seconds between two looks at the store. */
+  /** Seconds between two looks at the store, at least. */
   readonly everySeconds: number
   /** A cheap look: equal exactly while the page would be the same. */
   readonly look: (signal: AbortSignal) => Promise<string>
@@ -34,6 +37,8 @@ export interface ServedPage {
 
 const host = '127.0.0.1'
 const eventsPath = '/events'
+/** Seconds of rest for each second of work. */
+const restShare = 5
 
 /**
  * Serves the page to this machine and keeps it up to date until `signal` fires. Throws what the first look or gathering
@@ -46,11 +51,17 @@ export async function servePage(options: ServePageOptions): Promise<ServedPage> 
   const server = createServer((request, response) => answer(request, response, current, listeners))
   await listen(server, options.port)
   const { port } = server.address() as AddressInfo
+  let lookSeconds = 0
   const follow = async () => {
     while (!signal.aborted) {
       try {
-        await sleep(options.everySeconds * 1000, undefined, { signal })
-        if ((await options.look(signal)) === current.version) continue
+        // A large fleet is looked at less often: following it must not become the store's main work.
+        const pause = Math.max(options.everySeconds, restShare * current.seconds, restShare * lookSeconds)
+        await sleep(pause * 1000, undefined, { signal })
+        const started = performance.now()
+        const version = await options.look(signal)
+        lookSeconds = (performance.now() - started) / 1000
+        if (version === current.version) continue
         current = await build(options)
         reporter.emit({
           type: 'note',
@@ -77,8 +88,11 @@ export async function servePage(options: ServePageOptions): Promise<ServedPage> 
 
 /** Looks before it gathers: what comes in between makes the next look differ. */
 async function build({ look, gather, signal }: ServePageOptions): Promise<PageVersion> {
+  const started = performance.now()
   const version = await look(signal)
-  return { version, data: await gather(signal) }
+  const data = await gather(signal)
+  const html = renderPage(data, { events: eventsPath, version })
+  return { version, data, html, seconds: (performance.now() - started) / 1000 }
 }
 
 function answer(
@@ -91,10 +105,7 @@ function answer(
   const path = (request.url ?? '/').split('?')[0]
   if (!isOwnName(request)) return end(response, 403, 'text/plain', 'this page is for this machine only\n')
   if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'text/plain', 'GET only\n')
-  if (path === '/') {
-    const live = { events: eventsPath, version: current.version }
-    return end(response, 200, 'text/html; charset=utf-8', renderPage(current.data, live))
-  }
+  if (path === '/') return end(response, 200, 'text/html; charset=utf-8', current.html)
   if (path === '/data.json') {
     return end(response, 200, 'application/json', `${JSON.stringify(current.data, null, 2)}\n`)
   }

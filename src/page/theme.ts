@@ -93,7 +93,7 @@ tbody th{font-weight:600;overflow-wrap:anywhere;min-width:7rem}
 .number{text-align:right;white-space:nowrap}
 td.text{min-width:5rem}
 .prose{min-width:16rem}
-td code,th code,td time{white-space:nowrap}
+td code,th code,.whole{white-space:nowrap}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:.3rem;padding:0 .4rem;font-size:.85rem;font-weight:600;white-space:nowrap}
 .badge.bake{color:var(--image)}
 .badge.stays{color:var(--runtime)}
@@ -113,7 +113,7 @@ section{margin:1.25rem 0}
 h2,h3,caption{break-after:avoid}
 figure,tr,.tiles>div{break-inside:avoid}
 .scroll{overflow:visible}
-td code,th code,td time{white-space:normal}
+td code,th code{white-space:normal}
 .prose,td.text,tbody th{min-width:0}
 table{font-size:8pt}
 th,td{padding-right:.4rem}

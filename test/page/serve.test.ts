@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +15,8 @@ import { makeReport, put, seeded, writeFleet } from './fleet.ts'
 interface Serving extends AsyncDisposable {
   readonly url: string
   readonly port: number
+  /** Waits until it has said this on stderr. */
+  said(text: string): Promise<void>
   /** Sends a signal and hands back how the program ended. */
   stop(signal: 'SIGINT' | 'SIGTERM'): ReturnType<typeof collect>
 }
@@ -22,7 +25,9 @@ async function serve(home: CliHome): Promise<Serving> {
   const child = startCli(['report', 'recipes/web', '--serve', '--json'], home)
   const ended = collect(child)
   let text = ''
+  let errors = ''
   child.stdout?.on('data', (chunk: string) => (text += chunk))
+  child.stderr?.on('data', (chunk: string) => (errors += chunk))
   while (!text.includes('}\n') && child.exitCode === null) await sleep(50)
   if (!text.includes('}\n')) throw new Error((await ended).stderr)
   const { url, port, pid } = JSON.parse(text) as { url: string; port: number; pid: number }
@@ -30,6 +35,12 @@ async function serve(home: CliHome): Promise<Serving> {
   return {
     url,
     port,
+    said: async (wanted) => {
+      while (!errors.includes(wanted)) {
+        if (child.exitCode !== null) throw new Error(`it ended without saying '${wanted}':\n${errors}`)
+        await sleep(50)
+      }
+    },
     stop: (signal) => {
       child.kill(signal)
       return ended
@@ -118,15 +129,13 @@ describe('parbake report --serve', () => {
     await using home = await cliHome()
     await writeFleet(home, { days: 2, withoutImages: true })
     await using serving = await serve(home)
-    const { writeFile } = await import('node:fs/promises')
     await writeFile(join(home.cwd, 'recipes', 'web', 'recipe.yaml'), 'steps: 5\n')
     const store = openDirectoryStore(join(home.env['PARBAKE_STATE'] ?? '', 'store'))
     await store.put('images/web/x/manifest.json', '{}')
     store.close()
-    await sleep(5000)
+    await serving.said('the page stays as it was')
     expect((await fetch(serving.url)).status).toBe(200)
-    const { stderr } = await serving.stop('SIGINT')
-    expect(stderr).toContain('the page stays as it was')
+    expect((await serving.stop('SIGINT')).exitCode).toBe(130)
   })
 
   test('prints its address for people, and stops at once when told', async () => {

@@ -20,7 +20,7 @@ export function history(figures: Figures): Html {
   return section(
     'history',
     'History',
-    html`Launch-to-ready of first boots on ${distinct} ${plural(distinct, 'day')}, ${leadOf(figures.data)}.`,
+    html`Launch-to-ready of first boots on ${distinct} ${plural(distinct, 'day')}${leadOf(figures.data)}.`,
     html`${figure(
       historyChart(days, events, label),
       'A point per day, image and version of the recipe: the median; the line above it ends where 95 % of the boots were ready. Dashed: the first day on which hosts had a new recipe or image.',
@@ -34,13 +34,14 @@ export function history(figures: Figures): Html {
 }
 
 function leadOf({ history: { events } }: PageData): string {
+  if (events.length === 0) return ''
   const recipes = events.filter((event) => event.kind === 'recipe').length
   const images = events.length - recipes
-  return `with ${recipes} ${plural(recipes, 'change')} of the recipe and ${images} new ${plural(images, 'image')} in between`
+  return `, with ${recipes} ${plural(recipes, 'change')} of the recipe and ${images} new ${plural(images, 'image')} in between`
 }
 
 function eventTable(events: PageData['history']['events']): Html {
-  if (events.length === 0) return html`<p>Neither recipe nor image changed in this time.</p>`
+  if (events.length === 0) return html`<p>No new recipe and no new image reached hosts after the first day.</p>`
   return table(
     'Changes',
     [{ header: 'First seen' }, { header: 'What' }, { header: 'Full name' }],

@@ -69,7 +69,7 @@ function imageTable(figures: Figures): Html {
       return [
         html`${code(image.imageId)}${image.current ? ' (current)' : ''}${image.thin ? ' (thin)' : ''}`,
         moment(image.createdAt),
-        image.base,
+        html`<span class="whole">${image.base}</span>`,
         at('sizeBytes', formats.bytes),
         at('addedBytes', formats.signedBytes),
         String(image.steps.length),

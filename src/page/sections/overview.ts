@@ -55,9 +55,12 @@ function leadOf(figures: Figures): Html {
     return html`${now}. How long it takes without an image has not been measured yet.`
   }
   const instead = figures.at('/headline/before/median', formats.seconds)
+  const newer = figures.data.images.find((image) => image.current && image.imageId !== after.imageId)
+  const unseen =
+    newer === undefined ? '' : html` Hosts get image ${code(newer.imageId)} now, which none has booted yet.`
   return savedSeconds > 0
-    ? html`${now}, instead of ${instead} with everything at runtime.`
-    : html`${now}; with everything at runtime it takes ${instead}. This image does not make launches faster.`
+    ? html`${now}, instead of ${instead} with everything at runtime.${unseen}`
+    : html`${now}; with everything at runtime it takes ${instead}. This image does not make launches faster.${unseen}`
 }
 
 function start(ready: ReadyView | undefined): string {

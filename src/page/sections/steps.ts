@@ -49,7 +49,7 @@ function stepTable(figures: Figures): Html {
     { column: { header: 'Step' }, cell: (step) => step.name },
     {
       column: { header: 'Boots', numeric: true },
-      cell: (step, at) => html`${at('count', formats.count)}${step.few ? ' (few)' : ''}`,
+      cell: (step, at) => html`${at('count', formats.count)}${step.few && step.count > 0 ? ' (few)' : ''}`,
     },
     number('Median', 'wall/median', formats.seconds),
     number('95 % within', 'wall/p95', formats.seconds),

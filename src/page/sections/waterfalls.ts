@@ -2,7 +2,7 @@ import { waterfallChart } from '../charts/spans.ts'
 import type { TypicalBoot } from '../data.ts'
 import { formats, type Figures } from '../figures.ts'
 import { html, type Html } from '../html.ts'
-import { code, figure, folded, legend, moment, plural, section, table } from '../parts.ts'
+import { code, figure, folded, legend, moment, section, table } from '../parts.ts'
 
 type Side = 'before' | 'after'
 
@@ -56,8 +56,11 @@ function oneBoot(figures: Figures, side: Side, boot: TypicalBoot | undefined, lo
 function captionOf(figures: Figures, side: Side, boot: TypicalBoot): Html {
   const { waterfall } = boot
   const image = waterfall.image === '' ? '' : html`, image ${code(waterfall.image)}`
-  return html`The boot nearest to the median, chosen from ${figures.at(`/boots/${side}/of`, formats.count)}
-  ${plural(boot.of, 'boot')}: host ${code(waterfall.host)}${image},
+  const chosen =
+    boot.of === 1
+      ? 'The only such boot'
+      : html`The boot nearest to the median, chosen from ${figures.at(`/boots/${side}/of`, formats.count)} boots`
+  return html`${chosen}: host ${code(waterfall.host)}${image},
   ${moment(new Date(waterfall.startedAt * 1000).toISOString())}.
   ${boot.fromPowerOn ? '' : 'What was before the kernel is not known for this boot, so that the chart begins with the kernel.'}
   ${boot.detailed ? '' : 'Kernel, systemd and cloud-init were not measured one by one in this boot.'}`
