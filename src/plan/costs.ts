@@ -88,7 +88,8 @@ export function candidatesOf(
   model: CostModel,
   floorOf: (step: Step, profile: StepProfile | undefined) => number,
 ): readonly Candidate[] {
-  const changes = changesOf(recipe.steps, profile, evidence.images)
+  const images = evidence.inForce === undefined ? evidence.images : [...evidence.images, evidence.inForce]
+  const changes = changesOf(recipe.steps, profile, images)
   const rates = new Map(recipe.steps.map((step) => [step.name, changesPerDay(changes.get(step.name))]))
   const seen = new Set<string>()
   return recipe.steps.map((step) => {

@@ -102,8 +102,8 @@ export function image(
 ): PlanImage {
   const { digests = {}, ...others } = changes
   return {
-    imageId: 'web-20261101T000000Z-00000000',
-    createdAt: '2026-11-01T00:04:00.000Z',
+    imageId: 'web-20231115T000000Z-00000000',
+    createdAt: '2023-11-15T00:04:00.000Z',
     base: { name: 'debian-12', digest: sha256('base') },
     addedBytes: 0,
     steps: steps

@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { renderPlan } from '../../src/plan/render.ts'
-import { makePlan } from '../../src/plan/make-plan.ts'
 import { renderProfile } from '../../src/profile/render.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import { digestOf, fixture, fixtureNames, launch, recipe, report, step, stepReport } from './support.ts'
@@ -55,30 +53,5 @@ failed: run f4318a6c-8b2d-4c7e-b1a0-9e8d7c6b5a44 on web-3-f017b3c9 in app-venv: 
 
   it('shows nothing measured without tables', () => {
     expect(renderProfile(profileOf([], ofRecipe), plain)).toBe('web: 0 cold boots (0 failed) in 0 reports\n')
-  })
-})
-
-describe('renderPlan', () => {
-  it('shows the fixtures like this', () => {
-    const plan = makePlan({ recipe: ofRecipe, profile, settings: { minSavingSeconds: 1, minShare: 0.02 } })
-    expect(renderPlan(plan, plain)).toBe(`web: 3 of 6 steps to bake (threshold 1.56 s)
-
-STEP        DECISION  MEDIAN  SHARE  WHY
-packages    bake      14.8 s   19 %  median 14.8 s over 2 cold boots (19 % of launch-to-ready) reaches the threshold of 1.56 s
-app-venv    bake      9.37 s   12 %  median 9.37 s over 1 cold boot (12 % of launch-to-ready) reaches the threshold of 1.56 s
-compile     bake      7.91 s   10 %  median 7.91 s over 2 cold boots (10 % of launch-to-ready) reaches the threshold of 1.56 s
-nginx-site  runtime   0.31 s  0.7 %  median 0.31 s over 2 cold boots (0.7 % of launch-to-ready) is below the threshold of 1.56 s
-register    runtime   0.22 s  0.5 %  runs once on every new instance
-heartbeat   runtime   0.05 s  0.1 %  runs at every converge
-
-launch-to-ready now:       78.0 s
-launch-to-ready predicted: 46.0 s, 0.06 s of it for finding baked steps done
-saving:                    32.0 s (41 %)
-
-note: few samples: launch-to-ready comes from 1 cold boot
-note: 1 of 3 cold boots failed; they count only step by step
-
-plan ${plan.planDigest.slice(0, 12)}
-`)
   })
 })
