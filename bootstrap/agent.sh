@@ -822,7 +822,7 @@ measure() {
   true >"$TMP/measured"
   [ "$TRIGGER" != bake ] && case $FIRST$RAN$FAILED in false00) false ;; esac || return 0
   [ -n "$BUNDLE" ] && me_file=$STATE/bundles/$BUNDLE && [ -r "$me_file/measure" ] || return 0
-  $TIMEOUT 60 sh "$me_file/measure" report "$TMP" "$me_file" "$STATE/log" $FIRST "$READY" "$PHASES" 2>>"$LOGFILE"
+  $TIMEOUT 120 sh "$me_file/measure" report "$TMP" "$me_file" "$STATE/log" $FIRST "$READY" "$PHASES" 2>>"$LOGFILE"
 }
 
 find_host() {

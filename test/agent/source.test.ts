@@ -68,6 +68,11 @@ it('forks next to nothing where nothing is new', async () => {
     'tr',
     'sed',
     'df',
+    'sh',
+    'awk',
+    'tail',
+    'dmesg',
+    'systemctl',
   ]) {
     await host.fake(tool, `echo ${tool} >>${host.path('started')}\nPATH=/usr/bin:/bin exec ${tool} "$@"`)
   }

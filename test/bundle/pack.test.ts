@@ -78,6 +78,20 @@ describe('packBundle', () => {
     expect((await stat(join(target.path, 'steps/03/files/tool'))).mode & 0o111).toBe(0o111)
   })
 
+  it('marks the steps that are to be traced', async () => {
+    await using folder = await recipeFolder({
+      'recipe.yaml': `name: web
+steps:
+  - {name: plain, type: script, run: 'true'}
+  - {name: traced, type: script, run: 'true', trace: true}
+`,
+    })
+    const { bytes } = await packBundle(await loadRecipe(folder.path))
+    await writeTree(folder.path, { 'b.tar.gz': bytes })
+    const { stdout } = await run('tar', ['-tzf', join(folder.path, 'b.tar.gz')])
+    expect(stdout.split('\n').filter((name) => name.endsWith('/trace'))).toEqual(['steps/02/trace'])
+  })
+
   it('is plain ustar in gzip with a fixed header', async () => {
     await using folder = await recipeFolder(tree)
     const { bytes } = await packBundle(await loadRecipe(folder.path))

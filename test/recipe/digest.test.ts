@@ -96,6 +96,7 @@ describe('in a recipe', () => {
     timeoutSeconds: ', name: x, timeout: 1h',
     retries: ', name: x, retries: 3',
     requires: ', name: x, requires: vm',
+    trace: ', name: x, trace: true',
   }
 
   it.each(Object.entries(hintChanges))('%s is not in the digest', async (_hint, step) => {

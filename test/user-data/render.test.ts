@@ -56,6 +56,12 @@ every=15
 `)
   })
 
+  it('asks for traces only where the launch does', () => {
+    const plain = renderAgentConf(conf)
+    expect(renderAgentConf({ ...conf, trace: true })).toBe(`${plain}trace=yes\n`)
+    expect(renderAgentConf({ ...conf, trace: false })).toBe(plain)
+  })
+
   it('holds no more than the way to authenticate needs', () => {
     for (const auth of ['instance-role', 'anonymous'] as const) {
       const text = renderAgentConf({ ...conf, credentials: credentials[auth] })
