@@ -91,6 +91,7 @@ th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(-
 thead th{color:var(--muted);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600;overflow-wrap:anywhere;min-width:7rem}
 .number{text-align:right;white-space:nowrap}
+thead .number{white-space:normal}
 td.text{min-width:5rem}
 .prose{min-width:16rem}
 td code,th code,.whole{white-space:nowrap}

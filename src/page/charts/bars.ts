@@ -44,6 +44,7 @@ export function barsChart(bars: readonly Bar[], label: string, options: BarsOpti
         y: 'key',
         x1: 'start',
         x2: 'end',
+        stroke: 'var(--page)',
         fill: (piece: Piece) => `var(--${piece.colour})`,
         title: (piece: Piece) => piece.title,
       }),

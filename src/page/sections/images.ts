@@ -2,7 +2,7 @@ import { barsChart } from '../charts/bars.ts'
 import type { ImageView } from '../data.ts'
 import { formats, type Figures } from '../figures.ts'
 import { html, type Html } from '../html.ts'
-import { code, figure, moment, plural, section, table } from '../parts.ts'
+import { code, figure, legend, moment, plural, section, table } from '../parts.ts'
 
 /** More than these make no readable chart; the table has all. */
 const chartedImages = 12
@@ -32,7 +32,7 @@ export function images(figures: Figures): Html {
         label,
         { axis: 'MiB as stored', format: (mib) => formats.bytes(mib * mebi) },
       ),
-      'Newest first. The grey part is what the base alone takes, the coloured one what the bake added to it.',
+      'Newest first: what the base alone takes, then what the bake added to it.',
     )}
     ${imageTable(figures)} ${stepSizes(figures, Math.max(0, current))}`,
   )
@@ -78,7 +78,9 @@ function imageTable(figures: Figures): Html {
         at('predictionError', formats.signedShare),
         image.fleet === undefined
           ? at('fleet/median', formats.seconds)
-          : html`${at('fleet/median', formats.seconds)} of ${at('fleet/count', formats.count)}`,
+          : html`${at('fleet/median', formats.seconds)}<br /><span class="meta"
+                >${at('fleet/count', formats.count)} ${plural(image.fleet.count, 'boot')}</span
+              >`,
       ]
     }),
   )
