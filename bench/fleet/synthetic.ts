@@ -92,26 +92,82 @@ function documentOf(
   return { key, text }
 }
 
+interface Boot {
+  readonly day: number
+  readonly cold: boolean
+  readonly baked: number
+  /** Position of the step that fails, or -1. */
+  readonly failsAt: number
+  /** Against the median host. */
+  readonly slowness: number
+}
+
 function reportOf(recipe: string, random: RandomNumbers, atMs: number, day: number, id: string): Report {
   const type = instanceTypes[random.below(instanceTypes.length)] ?? { name: '', speed: 1 }
-  const host = `web-${hex(`host ${id}`).slice(0, 8)}`
   // A tenth of the fleet stays on the image before.
   const known = images.filter(({ fromDay }) => fromDay <= day)
   const image = (random.uniform() < 0.1 ? known.at(-2) : undefined) ?? known.at(-1) ?? { id: '', baked: 0 }
   const cold = random.uniform() < 0.85
   const failed = random.uniform() < 0.015
   const straggler = random.uniform() < 0.001 ? 20 : 1
-  let uptime = Math.round(100 * Math.exp(3.4 + 0.15 * random.normal())) / 100
-  const startUptime = uptime
+  const startUptime = hundredths(Math.exp(3.4 + 0.15 * random.normal()))
   const failsAt = failed ? random.below(stepKinds.length) : -1
-  const steps = stepKinds.map((kind, index): StepReport => {
-    const digest = hex(`${kind.name} ${Math.floor(day / kind.every)}`)
-    const state = stepState(kind.when, index, { cold, baked: image.baked, failsAt }, random)
-    const slow = type.speed * straggler * (cold ? 1 : 0.4)
-    const wall = state.runs ? hundredths(kind.wall * slow * Math.exp(kind.sigma * random.normal())) : 0
+  const slowness = type.speed * straggler * (cold ? 1 : 0.4)
+  const steps = stepsOf({ day, cold, baked: image.baked, failsAt, slowness }, random, startUptime)
+  const purpose = random.uniform() < 0.005 ? 'verify' : 'fleet'
+  const isOld = random.uniform() < 0.3
+  return {
+    ...identityOf(recipe, id),
+    serial: 1 + Math.floor(day / 15),
+    bundle: hex(`bundle ${stepKinds.map((kind) => Math.floor(day / kind.every)).join('-')}`),
+    image: image.id,
+    trigger: cold ? 'boot' : 'cron',
+    purpose,
+    first: cold,
+    cold,
+    startedAt: Math.floor(atMs / 1000),
+    startUptime,
+    readyUptime: hundredths(steps.reduce((uptime, { wall }) => uptime + wall, startUptime)),
+    fetchSeconds: hundredths(0.3 + random.uniform()),
+    outcome: failed ? 'failed' : 'ok',
+    error: failed ? `step ${stepKinds[failsAt]?.name ?? ''} failed with exit status 1` : '',
+    os: isOld
+      ? { id: 'debian', version: '12', arch: 'x86_64', kernel: '6.1.0-41-amd64' }
+      : { id: 'debian', version: '13', arch: 'x86_64', kernel: '6.12.0-3-amd64' },
+    // Some hosts are no cloud's.
+    ...(random.uniform() < 0.05
+      ? {}
+      : { instanceType: type.name, region: regions[random.below(regions.length)] ?? 'eu-central-1' }),
+    steps,
+  }
+}
+
+function identityOf(recipe: string, id: string) {
+  const host = `web-${hex(`host ${id}`).slice(0, 8)}`
+  return {
+    v: 1 as const,
+    run: uuid(`run ${id}`),
+    host,
+    hostname: host.slice(0, -9),
+    instance: `i-${hex(`instance ${id}`).slice(0, 17)}`,
+    recipe,
+    channel: 'stable',
+    agentVersion: '1',
+    cpus: 2,
+    memoryKiB: 7_864_320,
+    tools: { fetch: 'curl-sigv4', verify: 'openssl', lock: 'flock' },
+    identity: { machineId: hex(`m ${id}`), sshHostKeys: hex(`k ${id}`), hostname: hex(`h ${id}`) },
+  }
+}
+
+function stepsOf(boot: Boot, random: RandomNumbers, startUptime: number): StepReport[] {
+  let uptime = startUptime
+  return stepKinds.map((kind, index): StepReport => {
+    const state = stepState(kind.when, index, boot, random)
+    const wall = state.runs ? hundredths(kind.wall * boot.slowness * Math.exp(kind.sigma * random.normal())) : 0
     const step: StepReport = {
       name: kind.name,
-      digest,
+      digest: hex(`${kind.name} ${Math.floor(boot.day / kind.every)}`),
       when: kind.when,
       outcome: state.outcome,
       baked: state.baked,
@@ -126,46 +182,6 @@ function reportOf(recipe: string, random: RandomNumbers, atMs: number, day: numb
     uptime += wall
     return state.outcome === 'failed' ? { ...step, output: 'E: Unable to fetch some archives\n' } : step
   })
-  const purpose = random.uniform() < 0.005 ? 'verify' : 'fleet'
-  const isOld = random.uniform() < 0.3
-  return {
-    v: 1,
-    run: uuid(`run ${id}`),
-    host,
-    hostname: host.slice(0, -9),
-    instance: `i-${hex(`instance ${id}`).slice(0, 17)}`,
-    recipe,
-    channel: 'stable',
-    serial: 1 + Math.floor(day / 15),
-    bundle: hex(`bundle ${stepKinds.map((kind) => Math.floor(day / kind.every)).join('-')}`),
-    agentVersion: '1',
-    image: image.id,
-    trigger: cold ? 'boot' : 'cron',
-    purpose,
-    first: cold,
-    cold,
-    startedAt: Math.floor(atMs / 1000),
-    startUptime,
-    readyUptime: hundredths(uptime),
-    fetchSeconds: hundredths(0.3 + random.uniform()),
-    outcome: failed ? 'failed' : 'ok',
-    error: failed ? `step ${stepKinds[failsAt]?.name ?? ''} failed with exit status 1` : '',
-    os: {
-      id: 'debian',
-      version: isOld ? '12' : '13',
-      arch: 'x86_64',
-      kernel: isOld ? '6.1.0-41-amd64' : '6.12.0-3-amd64',
-    },
-    cpus: 2,
-    memoryKiB: 7_864_320,
-    tools: { fetch: 'curl-sigv4', verify: 'openssl', lock: 'flock' },
-    identity: { machineId: hex(`m ${id}`), sshHostKeys: hex(`k ${id}`), hostname: hex(`h ${id}`) },
-    // Some hosts are no cloud's.
-    ...(random.uniform() < 0.05
-      ? {}
-      : { instanceType: type.name, region: regions[random.below(regions.length)] ?? 'eu-central-1' }),
-    steps,
-  }
 }
 
 interface StepState {
@@ -174,12 +190,7 @@ interface StepState {
   readonly runs: boolean
 }
 
-function stepState(
-  when: StepReport['when'],
-  index: number,
-  boot: { readonly cold: boolean; readonly baked: number; readonly failsAt: number },
-  random: RandomNumbers,
-): StepState {
+function stepState(when: StepReport['when'], index: number, boot: Boot, random: RandomNumbers): StepState {
   const baked = boot.cold && when === 'change' && index < boot.baked
   // A converge by cron runs what changed, and what always runs.
   const due = !baked && (boot.cold || when === 'always' || random.uniform() < 0.3)

@@ -7,7 +7,8 @@ import { fewSamples, type Profile, type ReadyProfile, type Spread, type StepProf
 import { relativeError, Sketch } from '../sketch.ts'
 import { orderedSteps, type OrderedStep } from './fleet-steps.ts'
 import type { ReadyTally } from './ready-tally.ts'
-import { stepsDigest, type Tally } from './tally.ts'
+import { stepsDigest } from './report-facts.ts'
+import type { Tally } from './tally.ts'
 
 /**
  * The profile of a fleet too large to hold every sample: as `profileOf`, with quantiles off by at most `relativeError`.

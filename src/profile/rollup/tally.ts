@@ -1,23 +1,15 @@
 import type { When } from '../../recipe/model.ts'
 import { compareCodeUnits } from '../../util/canonical-json.ts'
-import { sha256 } from '../../util/sha256.ts'
 import { groupDimensions, type GroupDimension, type SlowRun } from '../fleet.ts'
 import { beforeKernel } from '../firmware.ts'
 import type { FailedBoot } from '../model.ts'
 import type { Report, StepReport } from '../report.ts'
-import {
-  GroupTally,
-  readyKey,
-  ReadyTally,
-  type BootKind,
-  type GroupJson,
-  type ReadyCell,
-  type ReadyJson,
-} from './ready-tally.ts'
+import { GroupTally, readyKey, ReadyTally, type GroupJson, type ReadyCell, type ReadyJson } from './ready-tally.ts'
+import { bootKind, clipped, failedBoot, groupsOf, stepsDigest } from './report-facts.ts'
 import { groupEntry, RunsTally, withSlowRun, type GroupValues, type RunContext, type RunsJson } from './runs-tally.ts'
 
 /** What a tally holds at most, whatever hosts send: the rest is counted in `dropped` only. */
-const limits = { steps: 2000, ready: 2000, failedBoots: 50, textLength: 200 } as const
+const limits = { steps: 2000, ready: 2000, failedBoots: 50 } as const
 
 export interface TallyCounts {
   fleet: number
@@ -256,46 +248,9 @@ export class Tally {
   }
 }
 
-/** Names a recipe by its step digests, in order. */
-export function stepsDigest(digests: readonly string[]): string {
-  return sha256(digests.join('\n')).slice(0, 16)
-}
-
-function groupsOf(report: Report): GroupValues {
-  return {
-    instanceType: named(report.instanceType),
-    region: named(report.region),
-    image: clipped(report.image),
-    distribution: named(report.os.version === '' ? report.os.id : `${report.os.id}-${report.os.version}`),
-  }
-}
-
-function bootKind(report: Report): BootKind {
-  if (report.steps.every((step) => step.outcome === 'ran')) return 'all-ran'
-  return report.steps.some((step) => step.outcome === 'stamped' && step.baked) ? 'some-baked' : 'other'
-}
-
-function failedBoot(report: Report): FailedBoot {
-  return {
-    run: report.run,
-    host: report.host,
-    image: report.image,
-    startedAt: report.startedAt,
-    error: clipped(report.error),
-    steps: report.steps.filter((step) => step.outcome === 'failed').map((step) => clipped(step.name)),
-  }
-}
-
+/** The last failed boots, oldest first. */
 function lastBoots(boots: readonly FailedBoot[]): readonly FailedBoot[] {
   return boots
     .toSorted((a, b) => a.startedAt - b.startedAt || compareCodeUnits(a.run, b.run))
     .slice(-limits.failedBoots)
-}
-
-function named(text: string | undefined): string {
-  return text === undefined || text === '' ? 'unknown' : clipped(text)
-}
-
-function clipped(text: string): string {
-  return text.length <= limits.textLength ? text : `${text.slice(0, limits.textLength - 1)}…`
 }
