@@ -12,8 +12,6 @@
 #
 # shellcheck disable=SC2016  # $ in single quotes is meant for awk and for the traced shell
 set -uf
-umask 077
-export LC_ALL=C
 
 UPTIME=${PARBAKE_UPTIME:-/proc/uptime}
 CLOUD_STATUS=${PARBAKE_CLOUD_STATUS:-/run/cloud-init/status.json}
@@ -321,6 +319,8 @@ function number(key, rest) {
 }
 
 report() {
+  umask 077
+  export LC_ALL=C
   rm -f "$1/measured.new"
   FOLDER=$1 BUNDLE=$2 LOGS=$3 FIRST=$4 READY=$5 PHASES=$6
   steps
@@ -337,6 +337,7 @@ report() {
 
 # ------------------------------------------------------------------------------------------------------------------ trace
 
+# Runs the step in the environment that the agent made for it, and adds nothing but descriptor 8 to it.
 # Only the number of a line and the first word are kept: the rest has its variables expanded, secrets among them.
 trace() {
   tr_file=$1 tr_script=$2 tr_interpreter='' tr_argument=''
@@ -358,8 +359,8 @@ END
   if [ -n "$tr_argument" ]; then set -- "$tr_interpreter" "$tr_argument"; else set -- "$tr_interpreter"; fi
   # Where there is no LINENO, as in most builds of dash, an error message in PS4 tells the line; an older dash dies of it.
   "$@" -c 'set +e; [ -z "${LINENO-}" ] || exit 7; PS4='\''+${parbake_line?} '\''; set -x; :; set +x; exit 7' 2>/dev/null
-  if [ $? != 7 ] || ! rm -f "$tr_file.pipe" || ! mkfifo "$tr_file.pipe"; then exec "$tr_script"; fi
-  read_trace <"$tr_file.pipe" &
+  if [ $? != 7 ] || ! rm -f "$tr_file.pipe" || ! mkfifo -m 600 "$tr_file.pipe"; then exec "$tr_script"; fi
+  (umask 077 && read_trace) <"$tr_file.pipe" &
   exec 8>"$tr_file.pipe"
   rm -f "$tr_file.pipe"
   exec "$@" -c '

@@ -109,6 +109,24 @@ describe.each([
 })
 
 describe('the trace of a step', () => {
+  it.each(['#!/bin/sh', '#!/bin/bash', '#!/bin/busybox sh'])(
+    'changes neither environment nor umask with %s',
+    async (interpreter) => {
+      await using host = await AgentHost.create()
+      const show = (name: string) =>
+        `{ env; umask; pwd; } | grep -v -e ^_= -e ^OLDPWD= | LC_ALL=C sort >${host.path('out', name)}`
+      await host.publish(
+        testRecipe([
+          { name: 'plain', interpreter, script: show('plain') },
+          { name: 'traced', interpreter, script: show('traced'), trace: true },
+        ]),
+      )
+      await host.converge()
+      expect(host.text('out/plain')).toContain('LANG=C.UTF-8')
+      expect(host.text('out/traced').replaceAll('steps/02', 'steps/01')).toBe(host.text('out/plain'))
+    },
+  )
+
   it('passes on the exit status, $0 and a failure’s output', async () => {
     await using host = await AgentHost.create()
     await host.publish(testRecipe([host.step('fails', 'echo "I am $0" >&2; sleep 0.1; exit 9', { trace: true })]))
