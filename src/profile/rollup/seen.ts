@@ -6,7 +6,7 @@ const length = 12
 /**
  * Which reports of a day have been counted: 72 bits of the sha256 of each object's name. Of a million reports in one day
  * two share them with a probability of 10⁻¹⁰; then one of the two would not be counted. A report takes 12 bytes in
- * the rollup and about 70 in memory, of one day at a time.
+ * the rollup and about 55 in memory, of one day at a time.
  */
 export class Seen {
   readonly #prints: Set<string>
