@@ -39,6 +39,7 @@ export interface PlanInput {
 export function makePlan(input: PlanInput): Plan {
   const { recipe, profile, base, tunings = [], evidence = noEvidence } = input
   const settings = planSettings(input.settings)
+  const applied = tunings.filter((tuning) => tuning.apply).map((tuning) => tuning.name)
   const model = costModel(profile, settings, evidence, input.execution ?? 'serial')
   const thresholdSeconds = thresholdOf(profile, settings)
   const inForce = usable(evidence.inForce, base)
@@ -46,7 +47,7 @@ export function makePlan(input: PlanInput): Plan {
   const all = candidatesOf(recipe, profile, settings, evidence, model, floor)
   const eligibility = eligibilityOf(recipe.steps, new Map(profile.steps.map((step) => [step.digest, step])))
   const candidates = all.filter(({ step }) => eligibility.get(step.name)?.eligible === true)
-  const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, profile, evidence)
+  const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, profile, evidence, applied)
   const best = choose(question)
   const kept = inForce === undefined ? undefined : settled(question, best, inForce)
   const members = kept ?? best.members
@@ -54,7 +55,7 @@ export function makePlan(input: PlanInput): Plan {
   const chosen = candidates.filter((_, index) => members[index] === 1)
   const baked = new Set(chosen.map(({ step }) => step.name))
   const saved = question.parallel && criticalSavings(question.parallel, candidates, members)
-  const prediction = predict(profile, all, baked, evidence.boots, saved)
+  const prediction = predict(profile, all, baked, evidence.boots, { tunings: applied, criticalSaving: saved })
   return {
     v: 1,
     recipe: recipe.name,
@@ -90,9 +91,10 @@ function questionOf(
   },
   profile: Profile,
   evidence: Evidence,
+  tunings: readonly string[],
 ): Question {
   const { all, candidates, settings, model, thresholdSeconds } = known
-  const unbaked = predict(profile, all, new Set(), evidence.boots)?.bakedSeconds
+  const unbaked = predict(profile, all, new Set(), evidence.boots, { tunings })?.bakedSeconds
   const places = new Map(candidates.map(({ step }, index) => [step.name, index]))
   const indexes = new Map(all.map(({ step }, index) => [step.name, index]))
   return {

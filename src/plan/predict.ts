@@ -4,6 +4,7 @@ import type { Report, StepReport } from '../profile/report.ts'
 import type { Candidate } from './costs.ts'
 import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
+import { soonerInImage } from './image-start.ts'
 import { assumed } from './settings.ts'
 
 /** Share of launches that the interval should hold. */
@@ -20,16 +21,17 @@ const studentT = [
 /**
  * Launch-to-ready of an image in which `baked` steps are done. Each boot foretells it: what it took, less the steps that
  * it ran and the image has done, plus the medians of those that it found done and the image has not. Undefined where
- * no boot in which all steps ran was measured, for there is nothing then to compare with. `criticalSaving` is what the
- * steps save where they run side by side.
+ * no boot in which all steps ran was measured, for there is nothing then to compare with. `tunings` are those that
+ * the image gets; `criticalSaving` is what the steps save where they run side by side.
  */
 export function predict(
   profile: Profile,
   candidates: readonly Candidate[],
   baked: ReadonlySet<string>,
   boots: readonly Report[] = [],
-  criticalSaving?: number,
+  more: { readonly tunings?: readonly string[]; readonly criticalSaving?: number | undefined } = {},
 ): Prediction | undefined {
+  const { tunings = [], criticalSaving } = more
   const { allRan } = profile.ready
   if (allRan === undefined) return undefined
   const residualSeconds = candidates
@@ -41,7 +43,7 @@ export function predict(
   const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
   const remainders =
     chosen.length > 0
-      ? chosen.map((boot) => remainder(boot, profile, candidates, baked))
+      ? chosen.map((boot) => remainder(boot, profile, candidates, baked, tunings))
       : [allRan.launchToReady.median - (criticalSaving ?? savedOf(candidates, baked))]
   // Savings on the critical path have the residual in them.
   const added = criticalSaving === undefined ? residualSeconds : 0
@@ -82,9 +84,10 @@ function remainder(
   profile: Profile,
   candidates: readonly Candidate[],
   baked: ReadonlySet<string>,
+  tunings: readonly string[],
 ): number {
   const byName = new Map(boot.steps.map((step) => [step.name, step]))
-  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0) - earlierStart(boot)
+  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0) - soonerInImage(boot, tunings)
   for (const { step, wallSeconds } of candidates) {
     const seen = byName.get(step.name)
     byName.delete(step.name)
@@ -103,16 +106,6 @@ function ranSeconds(step: StepReport | undefined): number {
 function firmwareOf(boot: Report, { ready }: Profile): number | undefined {
   const same = ready.images.find((each) => each.image === boot.image)?.firmwareSeconds
   return same ?? ready.allRan?.firmwareSeconds
-}
-
-/**
- * Seconds by which an image's agent begins its steps sooner: on a plain base cloud-init starts it in its last stage, in an
- * image its steps wait for the config stage only. 0 where the boot did not tell its stages.
- */
-function earlierStart(boot: Report): number {
-  if (boot.image !== '') return 0
-  const config = boot.boot?.cloudInit.find(({ name }) => /^modules[-:]config$/.test(name))
-  return config === undefined ? 0 : Math.max(0, boot.startUptime - config.end)
 }
 
 /**

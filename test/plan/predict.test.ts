@@ -65,16 +65,50 @@ describe('a prediction', () => {
     expect(predictionOf([onBase(30, 40), had])?.bakedSeconds).toBeCloseTo(100 - 30 - 7 + 0.5 + 2 + 0.02, 9)
   })
 
-  it('knows that an image starts its steps after the config stage', () => {
+  describe('with boot records', () => {
     const boot = {
-      ...{ clock: 'uptime' as const, kernelSeconds: 2, initrdSeconds: 3, units: [] },
+      ...{ clock: 'uptime' as const, kernelSeconds: 2, initrdSeconds: 3 },
+      units: [
+        { name: 'cloud-init.service', start: 8, end: 15.5 },
+        { name: 'cloud-config.service', start: 15.5, end: 25 },
+        { name: 'cloud-final.service', start: 25, end: 80 },
+      ],
       cloudInit: [
         { name: 'init-network', start: 10, end: 15, result: 'SUCCESS' },
-        { name: 'modules-config', start: 15, end: 25, result: 'SUCCESS' },
-        { name: 'modules-final', start: 26, end: 80, result: 'running' },
+        { name: 'init-network/config-ssh', start: 11, end: 15, result: 'SUCCESS' },
+        { name: 'modules-config', start: 18, end: 24.5, result: 'SUCCESS' },
+        { name: 'modules-final', start: 27, end: 80, result: 'running' },
       ],
     }
-    expect(predictionOf([onBase(30, 40, { startUptime: 31, boot })])?.bakedSeconds).toBeCloseTo(40 - 6 + 2.5 + 0.02, 9)
+    const seconds = (tunings: readonly string[], record: Report['boot'] = boot) => {
+      const steps = [
+        { ...stepReport('big', 30), startUptime: 33 },
+        stepReport('small', 0.5, { startUptime: 63 }),
+        stepReport('check', 2, { when: 'always', startUptime: 64 }),
+      ]
+      const measured = report(steps, { startUptime: 29, readyUptime: 66, ...(record && { boot: record }) })
+      const plan = makePlan({
+        ...{ recipe: ofRecipe, profile: profileOf([measured], ofRecipe), settings },
+        evidence: { boots: [measured], images: [] },
+        tunings: tunings.map((name) => ({ name, title: '', apply: true, why: '' })),
+      })
+      return plan.prediction?.bakedSeconds
+    }
+    const rest = 66 - 30 + 0.02
+
+    it.each<[string, string[], number]>([
+      ['begins an image with the end of the config stage', [], 8],
+      ['counts that Python is loaded once', ['cloud-init-fork'], 8 + 2 + 2.5],
+      ['counts that the RSA key is made beside', ['ssh-rsa-ahead'], 8 + 3],
+      ['counts no tuning that does not show', ['cpu-share', 'initrd-trim'], 8],
+    ])('%s', (_, tunings, sooner) => {
+      expect(seconds(tunings)).toBeCloseTo(rest - sooner, 9)
+    })
+
+    it('takes stages where units are missing, and nothing where both are', () => {
+      expect(seconds([], { ...boot, units: [] })).toBeCloseTo(rest - 8.5, 9)
+      expect(seconds(['cloud-init-fork'], { ...boot, units: [], cloudInit: [] })).toBeCloseTo(rest, 9)
+    })
   })
 
   it('counts from power-on where launches were timed from outside', () => {
