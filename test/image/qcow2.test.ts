@@ -97,6 +97,18 @@ describe('what another image holds', () => {
     expect([again.compressed, again.copied]).toEqual([1, index.clusters.length - 1])
   })
 
+  test('is copied in great number between what is new', async () => {
+    await writeFile(at('disk.raw'), randomBytes(400 * clusterBytes))
+    const { index } = await writeQcow2(await optionsFor(at('disk.raw'), 'first.qcow2'))
+    const file = await open(at('disk.raw'), 'r+')
+    for (const guest of [0, 1, 350]) await file.write(Buffer.from('changed'), 0, 7, guest * clusterBytes)
+    await file.close()
+    const references = [{ path: at('first.qcow2'), index }]
+    const again = await writeQcow2({ ...(await optionsFor(at('disk.raw'), 'again.qcow2')), references })
+    await expectSame(at('again.qcow2'), at('disk.raw'))
+    expect([again.compressed, again.copied]).toEqual([3, 397])
+  })
+
   test('is not copied where its bytes have changed since', async () => {
     const raw = await makeDisk('disk.raw', 20 * 1024 * 1024)
     const { index } = await writeQcow2(await optionsFor(raw, 'first.qcow2'))

@@ -104,10 +104,11 @@ export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQco
     const there = await known.find(content)
     const stored = there === undefined ? lanes.compress(bytes) : Promise.resolve(there)
     waiting.push({ guest, content, bytes: stored })
-    while (waiting.length > lanes.room) {
-      await appendFirst()
-      options.onProgress?.(done / guests.length)
-    }
+    if (waiting.length <= lanes.room) continue
+    // The first may be in a batch that would not be full for long.
+    lanes.flush()
+    while (waiting.length > lanes.room / 2) await appendFirst()
+    options.onProgress?.(done / guests.length)
   }
   lanes.flush()
   while (waiting.length > 0) await appendFirst()
