@@ -34,6 +34,10 @@ export function images(figures: Figures): Html {
       ),
       'Newest first: what the base alone takes, then what the bake added to it.',
     )}
+    ${legend([
+      { colour: 'c-firmware', label: 'the base alone' },
+      { colour: 'c-image', label: 'added by the bake' },
+    ])}
     ${imageTable(figures)} ${stepSizes(figures, Math.max(0, current))}`,
   )
 }
