@@ -10,7 +10,8 @@ import { locateOffsets, placeInWords, type DiskPlace } from './locate.ts'
 import { lookAtFiles, type Finding } from './look.ts'
 import type { Needle } from './needles.ts'
 import { totalLength } from '../disk/ranges.ts'
-import { scanRaw, type RawScanResult } from './raw-scan.ts'
+import type { RawScanResult } from './raw-scan.ts'
+import { scanAside } from './scan-aside.ts'
 import { filesToSearch, systemPath } from './searched.ts'
 import type { SecretMatch } from './secret-rules.ts'
 
@@ -48,7 +49,7 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
   const layout = await withReadAt(disk, (read) => readLayout(read, disk.sizeBytes))
   const view = stack.use(await openFileView(context, disk, layout, options.workFolder))
   const unused = await extUnused(context, disk.path, layout)
-  const scan = await scanRaw({
+  const scan = await scanAside({
     path: disk.path,
     ranges: await dataRanges(context, options.disk),
     needles: options.secrets,
