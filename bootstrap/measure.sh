@@ -73,7 +73,11 @@ END {
 # systemctl takes its time over each unit, so devices, timers and slices, which nothing on this way starts with, are left out.
 critical_chain() {
   cc_unit=$(sed -n 's|^0::.*/\([^/]*\.service\)$|\1|p; s|^1:name=systemd:.*/\([^/]*\.service\)$|\1|p' "$CGROUP" 2>/dev/null)
-  [ -n "$cc_unit" ] || return 0
+  case $cc_unit in
+  '') return 0 ;;
+  # From 24.3 on cloud-init is one process in a unit of its own; the stages' units wait for it, one after the other.
+  cloud-init-main.service) cc_unit=cloud-final.service ;;
+  esac
   {
     printf '%s\n\n' "$b_manager"
     systemctl show -p Id -p After -p InactiveExitTimestampMonotonic -p ActiveEnterTimestampMonotonic \

@@ -35,11 +35,12 @@ async function bootedHost(log?: (text: string) => string): Promise<AgentHost> {
   return host
 }
 
-async function convergeBooted(host: AgentHost, shell: ShellName = 'dash'): Promise<Report> {
-  return host.converge({
-    shell,
-    env: { PARBAKE_UPTIME: host.path('uptime'), PARBAKE_CGROUP: `${fixtures}cgroup` },
-  })
+async function convergeBooted(
+  host: AgentHost,
+  shell: ShellName = 'dash',
+  cgroup = `${fixtures}cgroup`,
+): Promise<Report> {
+  return host.converge({ shell, env: { PARBAKE_UPTIME: host.path('uptime'), PARBAKE_CGROUP: cgroup } })
 }
 
 const stages = (boot: BootRecord | undefined) =>
@@ -179,6 +180,18 @@ describe('the record of a boot', () => {
     expect((await convergeBooted(host)).boot).toBeUndefined()
     await host.reboot()
     expect((await convergeBooted(host)).boot).toBeDefined()
+  })
+
+  it.each([
+    ['0::/system.slice/cloud-init-main.service', 16, 'cloud-final.service'],
+    ['1:name=systemd:/system.slice/cloud-config.service', 15, 'cloud-config.service'],
+    ['0::/user.slice/user-0.slice/session-1.scope', 0, undefined],
+    ['0::/system.slice/unknown.service', 1, 'systemd'],
+  ])('follows the chain of units from %s', async (cgroup, count, last) => {
+    await using host = await bootedHost()
+    await writeFile(host.path('cgroup'), `2:cpu:/x\n${cgroup}\n`)
+    const units = (await convergeBooted(host, 'dash', host.path('cgroup'))).boot?.units ?? []
+    expect([units.length, units.at(-1)?.name]).toEqual([count, last])
   })
 
   it('has the firmware’s time where EFI tells', async () => {

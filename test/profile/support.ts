@@ -11,10 +11,15 @@ export function fixture(name: (typeof fixtureNames)[number]): Report {
   return reportSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
 }
 
-/** A cold boot of the debian-12 base in QEMU as its report and its launch record tell it. */
-export function realBoot(): { readonly report: Report; readonly launch: LaunchRecord } {
+export const realBoots = ['debian-12', 'debian-13'] as const
+
+/** A cold boot of a base in QEMU as its report and its launch record tell it. */
+export function realBoot(base: (typeof realBoots)[number] = 'debian-12'): {
+  readonly report: Report
+  readonly launch: LaunchRecord
+} {
   const read = (name: string): unknown =>
-    JSON.parse(readFileSync(new URL(`../fixtures/boot-debian-12/${name}.json`, import.meta.url), 'utf8'))
+    JSON.parse(readFileSync(new URL(`../fixtures/boot-${base}/${name}.json`, import.meta.url), 'utf8'))
   return { report: reportSchema.parse(read('report')), launch: launchRecordSchema.parse(read('launch')) }
 }
 

