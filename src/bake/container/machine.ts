@@ -1,23 +1,19 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
-import { mkdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { finished } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../../context.ts'
 import { InterruptedError, UserError } from '../../errors.ts'
 import { squeezeShell } from '../../bundle/squeeze-shell.ts'
-import { throwIfInterrupted, type MountNamespace } from '../../disk/namespace.ts'
-import { needTool } from '../../system/tools.ts'
+import type { MountNamespace } from '../../disk/namespace.ts'
 import { Cleanup } from '../../util/cleanup.ts'
-import { cleanLine } from '../../vm/line-log.ts'
 import type { BakeJob } from '../engine.ts'
 import { bakeUserData, bootstrapScript, writeMedium } from '../guest-files.ts'
 import { Driver } from '../vm/driver.ts'
 import { makeCgroups } from './cgroup.ts'
 import { networkdUnit, type ContainerNetwork } from './network.ts'
-import { driverService, isNoise, nspawnArgs, nspawnEnvironment } from './nspawn.ts'
+import { startNspawn, type ContainerEnd } from './nspawn-process.ts'
+import { driverService, nspawnArgs } from './nspawn.ts'
 import { Port, portFiles } from './port.ts'
 
 export interface MachineOptions {
@@ -63,24 +59,30 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
   const cgroups = stack.use(
     await makeCgroups(options.instanceId.slice(-8), { memoryBytes: Math.floor(totalmem() / 4) * 3, processes: 16_384 }),
   )
-  const child = await startNspawn(options, name, cgroups.procsFiles)
-  const exited = watch(child, options, port)
+  const { namespace, root, readOnly, network, consoleLog } = options
+  const args = nspawnArgs({ name, hostname: bakeHostname, root, control, readOnly })
+  const onLine = (line: string) => context.reporter.emit({ type: 'console', source: 'bake', line })
+  const container = stack.use(
+    await startNspawn(namespace, args, { procsFiles: cgroups.procsFiles, consoleLog, onLine }),
+  )
+  void container.exited.then(async (end) => {
+    // What the driver said last may not have been read yet.
+    await sleep(20)
+    port.end(endedByItself(end, consoleLog))
+  })
   const interrupt = () => {
     port.end(new InterruptedError())
-    child.kill('SIGKILL')
+    container.kill()
   }
   context.signal.addEventListener('abort', interrupt)
-  stack.defer(async () => {
-    context.signal.removeEventListener('abort', interrupt)
-    child.kill('SIGKILL')
-    await exited
-  })
+  stack.defer(() => context.signal.removeEventListener('abort', interrupt))
   if (context.signal.aborted) interrupt()
-  const initPid = await connectNetwork(options, child)
+  const initPid = await container.initPid(context.signal)
+  await network.attach(initPid)
   const driver = new Driver(port)
   await driver.booted()
   const kept = stack.move()
-  const poweredOff = () => waitForPowerOff(context, exited)
+  const poweredOff = () => waitForPowerOff(context, container.exited)
   return {
     driver,
     poweredOff,
@@ -107,112 +109,22 @@ async function writeControl({ control, job, network, instanceId }: MachineOption
   for (const [path, content] of Object.entries(files)) await writeFile(join(control, path), content)
 }
 
-/** Enters the groups, then becomes what follows. */
-const enterScript = 'for file in $1; do echo $$ >"$file" || exit; done; shift; exec "$@"'
-
-async function startNspawn(
-  options: MachineOptions,
-  name: string,
-  procsFiles: readonly string[],
-): Promise<ChildProcess> {
-  const nspawn = await needTool('systemd-nspawn')
-  const unshare = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--', nspawn]
-  const command = options.namespace.argv(await needTool('unshare'), [
-    ...unshare,
-    ...nspawnArgs({
-      ...{ name, hostname: bakeHostname, root: options.root, control: options.control },
-      readOnly: options.readOnly,
-    }),
-  ])
-  // Each becomes the next up to unshare, so that the kernel ends that when this process ends. nspawn is the first process
-  // of a PID namespace of its own, with which everything in it ends: a container survives the death of a mere nspawn.
-  const child = spawn(
-    await needTool('setpriv'),
-    ['--pdeathsig', 'KILL', 'sh', '-c', enterScript, 'enter', procsFiles.join(' '), ...command],
-    { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, ...nspawnEnvironment } },
-  )
-  await new Promise<void>((resolve, reject) => {
-    child.once('spawn', () => resolve())
-    child.once('error', (error) => reject(new UserError(`systemd-nspawn does not start: ${error.message}`)))
-  })
-  return child
-}
-
-interface Exit {
-  readonly code: number | null
-}
-
-/** Writes down what the container prints, and ends the port when it is gone. */
-function watch(child: ChildProcess, { context, consoleLog }: MachineOptions, port: Port): Promise<Exit> {
-  const log = createWriteStream(consoleLog, { flags: 'a', mode: 0o600 })
-  log.on('error', () => {})
-  let partial = ''
-  const onChunk = (chunk: Buffer) => {
-    log.write(chunk)
-    const lines = `${partial}${chunk.toString()}`.split('\n')
-    partial = lines.pop() ?? ''
-    for (const line of lines.map(cleanLine)) {
-      if (!isNoise(line)) context.reporter.emit({ type: 'console', source: 'bake', line })
-    }
-  }
-  child.stdout?.on('data', onChunk)
-  child.stderr?.on('data', onChunk)
-  return new Promise((resolve) => {
-    child.once('close', (code) => {
-      // What the driver said last may not have been read yet.
-      setTimeout(() => {
-        port.end(
-          new UserError(`the container ended by itself${code === 0 ? '' : ` (exit code ${code ?? 'none'})`}`, {
-            hint: `the whole console is in ${consoleLog}`,
-            code: 'bake-failed',
-          }),
-        )
-        log.end()
-        void finished(log)
-          .catch(() => {})
-          .then(() => resolve({ code }))
-      }, 20)
-    })
+function endedByItself({ inOrder, how }: ContainerEnd, consoleLog: string): UserError {
+  return new UserError(`the container ended by itself${inOrder ? '' : ` (${how})`}`, {
+    hint: `the whole console is in ${consoleLog}`,
+    code: 'bake-failed',
   })
 }
 
-async function waitForPowerOff({ signal }: Context, exited: Promise<Exit>): Promise<void> {
+async function waitForPowerOff({ signal }: Context, exited: Promise<ContainerEnd>): Promise<void> {
   const timer = new AbortController()
   const late = sleep(powerOffSeconds * 1000, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const)
   const exit = await Promise.race([exited, late])
   timer.abort()
   if (signal.aborted) throw new InterruptedError()
-  if (exit === 'late' || exit.code !== 0) {
+  if (exit === 'late' || !exit.inOrder) {
     throw new UserError('the system did not power off in order, so what it wrote cannot be trusted', {
       code: 'bake-failed',
     })
   }
-}
-
-/** Waits for the container's own network namespace and gives it its interface; resolves with process 1. */
-async function connectNetwork({ context, network, consoleLog }: MachineOptions, child: ChildProcess): Promise<number> {
-  const own = await readlink(`/proc/${child.pid ?? 0}/ns/net`).catch(() => '')
-  const deadline = performance.now() + 60_000
-  while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
-    throwIfInterrupted(context.signal)
-    const nspawn = await childOf(child.pid ?? 0)
-    const pid = nspawn === undefined ? undefined : await childOf(nspawn)
-    const its = pid === undefined ? own : await readlink(`/proc/${pid}/ns/net`).catch(() => own)
-    if (pid !== undefined && its !== own) {
-      await network.attach(pid)
-      return pid
-    }
-    await sleep(5)
-  }
-  throw new UserError('systemd-nspawn did not start the container', {
-    hint: `what it said is in ${consoleLog}`,
-    code: 'bake-failed',
-  })
-}
-
-/** The first child of a process. */
-async function childOf(pid: number): Promise<number | undefined> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const first = /^\d+/.exec(text)?.[0]
-  return first === undefined ? undefined : Number(first)
 }

@@ -6,6 +6,7 @@ import { baseRaw } from '../../bake/container/base-raw.ts'
 import { makeCgroups } from '../../bake/container/cgroup.ts'
 import { openNetwork, type ContainerNetwork } from '../../bake/container/network.ts'
 import { nspawnArgs } from '../../bake/container/nspawn.ts'
+import { startNspawn } from '../../bake/container/nspawn-process.ts'
 import { Port } from '../../bake/container/port.ts'
 import { openRelay } from '../../bake/container/relay.ts'
 import type { Context } from '../../context.ts'
@@ -26,7 +27,6 @@ import { Cleanup } from '../../util/cleanup.ts'
 import type { HostRequest, HostRunner, PreparedDisk } from '../host.ts'
 import { Probe } from '../probe.ts'
 import { newHostName, writeControl } from './control.ts'
-import { startNspawn } from './nspawn-process.ts'
 import { openRoot } from './root.ts'
 
 /** Hosts as systemd-nspawn containers on an overlay over the disk: no kernel, no firmware of their own, but in seconds. */
@@ -74,7 +74,7 @@ export const containerRunner: HostRunner = {
     const container = stack.use(
       await startNspawn(root.namespace, args, { procsFiles: cgroups.procsFiles, consoleLog, onLine }),
     )
-    void container.exited.then((how) => port.end(ended(how, request.role, consoleLog)))
+    void container.exited.then(({ how }) => port.end(ended(how, request.role, consoleLog)))
     stack.defer(onInterrupt(context, port))
     await network.attach(await container.initPid(context.signal))
     await probe.attach(port)

@@ -3,18 +3,28 @@ import { createWriteStream } from 'node:fs'
 import { readFile, readlink } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isNoise, nspawnEnvironment } from '../../bake/container/nspawn.ts'
-import { UserError } from '../../errors.ts'
 import { throwIfInterrupted, type MountNamespace } from '../../disk/namespace.ts'
+import { UserError } from '../../errors.ts'
 import { needTool } from '../../system/tools.ts'
 import { cleanLine } from '../../vm/line-log.ts'
+import { isNoise, nspawnEnvironment } from './nspawn.ts'
+
+/** How a container ended. */
+export interface ContainerEnd {
+  /** True where it powered off in order. */
+  readonly inOrder: boolean
+  /** A signal or an exit code, in words. */
+  readonly how: string
+}
 
 export interface NspawnProcess extends AsyncDisposable {
-  /** Resolves when the container is gone, with what its end was. */
-  readonly exited: Promise<string>
+  /** Resolves when the container is gone. */
+  readonly exited: Promise<ContainerEnd>
+  /** Ends everything in the container at once; `exited` says when that is done. */
+  kill(): void
   /**
-   * Process 1 of the container, as this machine counts, as soon as it has a network of its own. Throws UserError where the
-   * container does not start.
+   * Process 1 of the container, as this machine counts, as soon as it has a network of its own. Throws UserError with code
+   * `container-ended` where the container does not start.
    */
   initPid(signal: AbortSignal): Promise<number>
 }
@@ -52,6 +62,7 @@ export async function startNspawn(
   })
   return {
     exited,
+    kill: () => void child.kill('SIGKILL'),
     initPid: (signal) => initPid(child, options.consoleLog, signal),
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL')
@@ -85,7 +96,7 @@ async function childOf(pid: number): Promise<number | undefined> {
   return first === undefined ? undefined : Number(first)
 }
 
-async function watch(child: ChildProcess, consoleLog: string, onLine: (line: string) => void): Promise<string> {
+async function watch(child: ChildProcess, consoleLog: string, onLine: (line: string) => void): Promise<ContainerEnd> {
   const log = createWriteStream(consoleLog, { flags: 'a', mode: 0o600 })
   log.on('error', () => {})
   let partial = ''
@@ -97,11 +108,13 @@ async function watch(child: ChildProcess, consoleLog: string, onLine: (line: str
   }
   child.stdout?.on('data', onChunk)
   child.stderr?.on('data', onChunk)
-  const how = await new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(error.message))
-    child.once('close', (code, signal) => resolve(signal ?? `exit code ${code ?? 'unknown'}`))
+  const end = await new Promise<ContainerEnd>((resolve) => {
+    child.once('error', (error) => resolve({ inOrder: false, how: error.message }))
+    child.once('close', (code, signal) =>
+      resolve({ inOrder: code === 0, how: signal ?? `exit code ${code ?? 'unknown'}` }),
+    )
   })
   log.end()
   await finished(log).catch(() => {})
-  return how
+  return end
 }
