@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { copyFile, mkdir, open, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -221,6 +222,29 @@ describe.runIf(isRoot)('what no seal reaches', () => {
   test('and there is nothing else', () => {
     expect(report.findings.length).toBe(places.length)
   })
+})
+
+test.runIf(isRoot)('a key in two pieces on the disk is found in its file', { timeout: 120_000 }, async () => {
+  await using folder = await tempDir('test-seal-pieces')
+  const disk = join(folder.path, 'disk.raw')
+  const tree = join(folder.path, 'tree')
+  await busyboxTree(tree)
+  await makeDisk(disk, tree)
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  // The first line of the key ends with the first block of the file.
+  const text = `${'x'.repeat(4096 - 40)}\n${pem}`
+  await withSystem(disk, folder.path, async (system) => {
+    await writeFile(join(system.root, 'root/text'), text)
+    // Leaves holes of one block alone, fills all else, writes, and frees what it took.
+    const script = `cd "$1/srv" && head -c 24000000 /dev/zero | split -b 4096 -a 4 - f && sync
+      cat /dev/zero >big 2>/dev/null; sync; rm f??[a-z][acegikmoqsuwy] && sync
+      cat ../root/text >../opt-key && sync -f . && filefrag ../opt-key && rm -f big f* ../root/text && sync && fstrim "$1"`
+    const { stdout } = await system.run('sh', ['-c', script, 'sh', system.innerRoot])
+    expect(stdout).toMatch(/: [2-9] extents found/)
+  })
+  const report = await sealCheck(context, { disk: { path: disk, format: 'raw' }, secrets: [], workFolder: folder.path })
+  expect(report.findings).toEqual([{ id: 'private-key', where: '/opt-key:2', why: 'a private key' }])
 })
 
 describe('what cannot be read', () => {
