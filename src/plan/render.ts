@@ -21,13 +21,16 @@ const columns: readonly Column[] = [
   { header: 'WHY', narrow: 'wrap' },
 ]
 
+/** Below this width the reasons get lines of their own, and there are no bars. */
+const wide = 100
+
 /** Label and text; the text gives way. */
 const textColumns: readonly Column[] = [{ header: '' }, { header: '', narrow: 'wrap' }]
 
 /** The plan as text for a terminal or a file: decision and reason per step, what it brings, the prediction, notes. */
 export function renderPlan(plan: Plan, style: TableStyle = terminalStyle()): string {
   const blocks = [headline(plan)]
-  if (plan.steps.length > 0) blocks.push(renderTable(columns, plan.steps.map(stepRow), style))
+  if (plan.steps.length > 0) blocks.push(...decisionBlocks(plan.steps, style))
   const turning = plan.steps.flatMap(({ name, wouldChange }) =>
     wouldChange === undefined ? [] : [[name, wouldChange]],
   )
@@ -36,8 +39,11 @@ export function renderPlan(plan: Plan, style: TableStyle = terminalStyle()): str
   if (plan.steps.some((step) => step.decision === 'bake')) blocks.push(balanceText(plan, style))
   if (plan.prediction !== undefined) blocks.push(predictionText(plan.prediction, style))
   if (plan.earlier.length > 0) blocks.push(earlierText(plan.earlier, style))
-  if (plan.inForce !== undefined) blocks.push(differenceText(plan.inForce))
-  if (plan.notes.length > 0) blocks.push(plan.notes.map((note) => `note: ${note}`).join('\n'))
+  if (plan.inForce !== undefined) blocks.push(differenceText(plan.inForce, style))
+  if (plan.notes.length > 0) {
+    const notes = plan.notes.map((note) => ['note:', note])
+    blocks.push(labelled(notes, style).join('\n'))
+  }
   blocks.push(`plan ${plan.planDigest.slice(0, 12)}`)
   return `${blocks.join('\n\n')}\n`
 }
@@ -47,6 +53,17 @@ function headline({ recipe, steps, settings, thresholdSeconds, optimum }: Plan):
   const target = settings.objective === 'target' ? ` ${formatSeconds(settings.targetSeconds ?? 0)}` : ''
   const bound = optimum.exact ? '' : `, at most ${formatShare(optimum.gap)} below the best`
   return `${recipe}: ${baked} of ${steps.length} steps to bake (${settings.objective}${target}, threshold ${formatSeconds(thresholdSeconds)}${bound})`
+}
+
+function decisionBlocks(steps: readonly PlannedStep[], style: TableStyle): readonly string[] {
+  const rows = steps.map(stepRow)
+  if (isWide(style)) return [renderTable(columns, rows, style)]
+  const why = steps.map((step) => [step.name, step.explanation])
+  return [renderTable(columns.slice(0, -1), rows, style), listing('why', why, style)]
+}
+
+function isWide({ width }: TableStyle): boolean {
+  return width === undefined || width >= wide
 }
 
 function stepRow(step: PlannedStep): Cell[] {
@@ -59,13 +76,18 @@ function stepRow(step: PlannedStep): Cell[] {
   ]
 }
 
-/** A title and labelled lines below it, indented; long ones are wrapped beside their label. */
+/** A title and labelled lines below it, indented. */
 export function listing(title: string, rows: readonly (readonly Cell[])[], style: TableStyle): string {
   const indent = 2
   const inner = style.width === undefined ? style : { ...style, width: Math.max(20, style.width - indent) }
-  // The table's own header has no text here.
-  const lines = renderTable(textColumns, rows, inner).split('\n').slice(1)
+  const lines = labelled(rows, inner)
   return [styled(`${title}:`, 'bold', style.colour), ...lines.map((line) => ' '.repeat(indent) + line)].join('\n')
+}
+
+/** Labels and texts; long texts are wrapped beside their label. */
+function labelled(rows: readonly (readonly Cell[])[], style: TableStyle): readonly string[] {
+  // The table's own header has no text here.
+  return renderTable(textColumns, rows, style).split('\n').slice(1)
 }
 
 function tuningText(tunings: readonly PlannedTuning[], style: TableStyle): string {
@@ -113,27 +135,21 @@ function predictionText(prediction: Prediction, style: TableStyle): string {
   const { unbakedSeconds, bakedSeconds, savingSeconds, residualSeconds, interval } = prediction
   const share = unbakedSeconds > 0 ? ` (${formatShare(savingSeconds / unbakedSeconds)})` : ''
   const residual = residualSeconds > 0 ? `, ${formatSeconds(residualSeconds)} of it for finding baked steps done` : ''
-  const bars = barWidth(style.width)
-  const line = (label: string, seconds: number) => {
-    const drawn = bars === 0 ? '' : `${bar(unbakedSeconds > 0 ? seconds / unbakedSeconds : 0, bars)} `
-    return `${label} ${styled(drawn, 'cyan', style.colour)}${formatSeconds(seconds)}`
-  }
+  const drawn = (seconds: number) =>
+    isWide(style) ? `${bar(unbakedSeconds > 0 ? seconds / unbakedSeconds : 0, 20)} ` : ''
   const boots = interval.samples === 1 ? '1 boot' : `${interval.samples} boots`
-  return [
-    line('launch-to-ready now:      ', unbakedSeconds),
-    `${line('launch-to-ready predicted:', bakedSeconds)}${residual}`,
-    `nine of ten launches:      ${formatSeconds(interval.lowSeconds)} to ${formatSeconds(interval.highSeconds)} (${formulas[interval.formula]}, ${boots} ${bases[prediction.basis]})`,
-    `saving:                    ${formatSeconds(savingSeconds)}${share}`,
-  ].join('\n')
+  const range = `${formatSeconds(interval.lowSeconds)} to ${formatSeconds(interval.highSeconds)}`
+  const rows = [
+    ['now', `${drawn(unbakedSeconds)}${formatSeconds(unbakedSeconds)}`],
+    ['predicted', `${drawn(bakedSeconds)}${formatSeconds(bakedSeconds)}${residual}`],
+    ['nine of ten', `${range} (${formulas[interval.formula]}, ${boots} ${bases[prediction.basis]})`],
+    ['saving', `${formatSeconds(savingSeconds)}${share}`],
+  ]
+  return listing('launch-to-ready', rows, style)
 }
 
 const formulas = { 'student-t': "Student's t", empirical: 'as measured', assumed: 'spread assumed' } as const
 const bases = { images: 'of an image', base: 'of the plain base', medians: "from the profile's medians" } as const
-
-/** Bars only where the terminal has room for them. */
-function barWidth(width: number | undefined): number {
-  return width === undefined || width >= 80 ? 20 : 0
-}
 
 function earlierText(earlier: readonly EarlierPrediction[], style: TableStyle): string {
   const rows = earlier
@@ -145,13 +161,12 @@ function earlierText(earlier: readonly EarlierPrediction[], style: TableStyle): 
   return listing('earlier predictions', rows, style)
 }
 
-function differenceText({ imageId, added, removed, changed, kept }: Difference): string {
-  const parts = [
-    ...(added.length === 0 ? [] : [`adds ${added.join(', ')}`]),
-    ...(removed.length === 0 ? [] : [`drops ${removed.join(', ')}`]),
-    ...(changed.length === 0 ? [] : [`bakes ${changed.join(', ')} anew`]),
+function differenceText({ imageId, added, removed, changed, kept }: Difference, style: TableStyle): string {
+  const rows = [
+    ...(added.length === 0 ? [] : [['adds', added.join(', ')]]),
+    ...(removed.length === 0 ? [] : [['drops', removed.join(', ')]]),
+    ...(changed.length === 0 ? [] : [['bakes anew', changed.join(', ')]]),
   ]
-  const difference = parts.length === 0 ? 'the same steps' : parts.join('; ')
-  const why = kept ? '; another choice would gain too little to bake anew' : ''
-  return `against ${imageId}, which is in force: ${difference}${why}`
+  const why = kept ? 'another choice would gain too little to bake anew' : 'the same steps'
+  return listing(`against ${imageId}, in force`, rows.length === 0 ? [['stays', why]] : rows, style)
 }
