@@ -1,4 +1,4 @@
-import { link, rename, stat, symlink } from 'node:fs/promises'
+import { copyFile, link, rename, stat, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
@@ -16,7 +16,7 @@ import { phase } from '../report/events.ts'
 import { sealNeedles } from '../seal/needles.ts'
 import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
-import { probeTool, toolSpecs } from '../system/tools.ts'
+import { toolVersion } from '../system/tools.ts'
 import { packageVersion } from '../util/package-version.ts'
 import { sha256File } from '../util/sha256.ts'
 import { chooseEngine, loadEngines } from './choose-engine.ts'
@@ -26,7 +26,7 @@ import { bakeUserData } from './guest-files.ts'
 import { makeJob } from './job.ts'
 import type { FailureMode } from './on-failure.ts'
 import { runJob, type JobResult } from './run-job.ts'
-import { refuseOverBudget } from './size.ts'
+import { addedBytes, refuseOverBudget } from './size.ts'
 import { verifyByLaunch } from './verify-launch.ts'
 import { bakeFolder } from './work-folder.ts'
 
@@ -202,7 +202,7 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
   const { recipe, plan } = options
   const info = await imageInfo(disk, { signal: context.signal })
   const sizeBytes = (await stat(disk)).size
-  const qemu = await qemuVersion(context.signal)
+  const qemu = await toolVersion('qemu-img', context.signal)
   return {
     v: 1,
     imageId: job.imageId,
@@ -218,7 +218,7 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
     sizeBytes,
     sha256: await sha256File(disk, context.signal),
     virtualSizeBytes: info.virtualSizeBytes,
-    addedBytes: thin ? sizeBytes : sizeBytes - base.sizeBytes,
+    addedBytes: addedBytes({ sizeBytes, baseBytes: base.sizeBytes, thin }),
     tools: { node: process.versions.node, ...(qemu === undefined ? {} : { qemu }) },
     parbakeVersion: packageVersion(),
     accelerator: ran.accelerator,
@@ -242,18 +242,12 @@ function predictedBeside(
   }
 }
 
-async function qemuVersion(signal: AbortSignal): Promise<string | undefined> {
-  const spec = toolSpecs.find((tool) => tool.name === 'qemu-img')
-  return spec === undefined ? undefined : (await probeTool(spec, signal)).version
-}
-
 /** Puts the finished image where the user wants it; a file that is there is replaced only now, and at once. */
 async function handOver(disk: string, output: string): Promise<string> {
   const partial = `${output}.parbake-new`
   try {
     await link(disk, partial).catch(async (error: unknown) => {
       if (!hasCode(error, 'EXDEV') && !hasCode(error, 'EPERM')) throw error
-      const { copyFile } = await import('node:fs/promises')
       await copyFile(disk, partial)
     })
     await rename(partial, output)

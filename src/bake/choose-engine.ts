@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
+import { firstUsable } from '../util/first-usable.ts'
 import type { BakeEngine, BakeJob, EngineName } from './engine.ts'
 
 export interface ChosenEngine {
@@ -27,13 +28,8 @@ export async function chooseEngine(
   job: BakeJob,
   context: Context,
 ): Promise<ChosenEngine> {
-  const obstacles: string[] = []
-  for (const engine of engines) {
-    if (wanted !== 'auto' && engine.name !== wanted) continue
-    const obstacle = await engine.obstacle(job, context)
-    if (obstacle === undefined) return { engine, why: reason(engine, wanted, obstacles) }
-    obstacles.push(`${engine.name} cannot be used: ${obstacle}`)
-  }
+  const { way, obstacles } = await firstUsable(engines, wanted, (engine) => engine.obstacle(job, context))
+  if (way !== undefined) return { engine: way, why: reason(way, wanted, obstacles) }
   throw new UserError(`there is no way to bake ${job.recipeName} here:\n${obstacles.map((o) => `  ${o}`).join('\n')}`, {
     hint: "mend one of these, or see 'parbake doctor'",
     code: 'no-engine',

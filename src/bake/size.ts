@@ -12,7 +12,7 @@ export interface ImageSize {
 }
 
 /** Bytes that the image adds to its base, as stored; negative where it is smaller. */
-export function addedBytes({ sizeBytes, baseBytes, thin }: ImageSize): number {
+export function addedBytes({ sizeBytes, baseBytes, thin }: Omit<ImageSize, 'steps'>): number {
   return thin ? sizeBytes : sizeBytes - baseBytes
 }
 

@@ -2,9 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from '../context.ts'
 import { deriveHostUrl } from '../user-data/host-access.ts'
 import type { UserDataOverrides } from '../user-data/make.ts'
-
-/** How a guest on QEMU's user network reaches the host's loopback. */
-const hostFromGuest = '10.0.2.2'
+import { hostFromGuest } from '../vm/user-network.ts'
 
 /** The bucket name of the embedded endpoint. */
 const embeddedBucket = 'parbake'

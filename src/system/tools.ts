@@ -256,3 +256,9 @@ export async function probeTool(spec: ToolSpec, signal?: AbortSignal): Promise<F
     throw error
   }
 }
+
+/** Version of a known program, or undefined where it is missing or does not say. */
+export async function toolVersion(name: string, signal?: AbortSignal): Promise<string | undefined> {
+  const spec = toolSpecs.find((candidate) => candidate.name === name)
+  return spec === undefined ? undefined : (await probeTool(spec, signal)).version
+}

@@ -18,16 +18,20 @@ export function guestFacts(osRelease: string, dpkgStatus: string): GuestFacts {
   const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)"?$`, 'm').exec(osRelease)?.[1]
   const osId = field('ID')
   const osVersion = field('VERSION_ID')
-  const cloudInit = /^(?:\d+:)?(\d+(?:\.\d+)*)/.exec(packageVersion(dpkgStatus, 'cloud-init') ?? '')?.[1]
-  const initramfs = (['initramfs-tools', 'dracut'] as const).find(
-    (name) => packageVersion(dpkgStatus, name) !== undefined,
-  )
   return {
     ...(osId !== undefined && { osId }),
     ...(osVersion !== undefined && { osVersion }),
-    ...(cloudInit !== undefined && { cloudInit }),
-    ...(initramfs !== undefined && { initramfs }),
+    ...packageFacts((name) => packageVersion(dpkgStatus, name)),
   }
+}
+
+/** What the versions of installed packages tell; `versionOf` gives undefined for what is not installed. Pure. */
+export function packageFacts(
+  versionOf: (name: string) => string | undefined,
+): Pick<GuestFacts, 'cloudInit' | 'initramfs'> {
+  const cloudInit = /^(?:\d+:)?(\d+(?:\.\d+)*)/.exec(versionOf('cloud-init') ?? '')?.[1]
+  const initramfs = (['initramfs-tools', 'dracut'] as const).find((name) => versionOf(name) !== undefined)
+  return { ...(cloudInit !== undefined && { cloudInit }), ...(initramfs !== undefined && { initramfs }) }
 }
 
 function packageVersion(dpkgStatus: string, name: string): string | undefined {

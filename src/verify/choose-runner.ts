@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
+import { firstUsable } from '../util/first-usable.ts'
 import { containerRunner } from './container/host.ts'
 import type { BaseDisk, HostRunner } from './host.ts'
 import { vmRunner } from './vm-host.ts'
@@ -15,13 +16,8 @@ const runners: readonly HostRunner[] = [containerRunner, vmRunner]
  * where none is left.
  */
 export async function chooseRunner(context: Context, wanted: RunnerName | 'auto', base: BaseDisk): Promise<HostRunner> {
-  const obstacles: string[] = []
-  for (const runner of runners) {
-    if (wanted !== 'auto' && runner.name !== wanted) continue
-    const obstacle = await runner.obstacle(context, { base })
-    if (obstacle === undefined) return runner
-    obstacles.push(`${runner.name} cannot be used: ${obstacle}`)
-  }
+  const { way, obstacles } = await firstUsable(runners, wanted, (runner) => runner.obstacle(context, { base }))
+  if (way !== undefined) return way
   throw new UserError(`hosts cannot be run here:\n${obstacles.map((o) => `  ${o}`).join('\n')}`, {
     hint: "mend one of these, or see 'parbake doctor'",
     code: 'no-engine',

@@ -10,7 +10,7 @@ import type { RawDisk } from '../../disk/expose.ts'
 import { sweepDisks } from '../../disk/loop.ts'
 import { mountSystem, type MountedSystem } from '../../disk/mount.ts'
 import { openNamespace, type MountNamespace } from '../../disk/namespace.ts'
-import { needTool, probeTool, toolSpecs } from '../../system/tools.ts'
+import { needTool, toolVersion } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { sha256 } from '../../util/sha256.ts'
 import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
@@ -38,18 +38,13 @@ export const containerEngine: BakeEngine = {
   obstacle: findObstacle,
   fingerprint: async (_job, { signal }) => ({
     version: engineVersion,
-    nspawn: (await versionOf('systemd-nspawn', signal)) ?? null,
+    nspawn: (await toolVersion('systemd-nspawn', signal)) ?? null,
     driver: sha256(bootstrapScript('bake.sh')),
     userData: sha256(bakeUserData()),
     // Not the kernel's release: the kernel here is this machine's, never the image's, and no step may depend on it. One
     // that does says `requires: vm`.
   }),
   open: openSession,
-}
-
-async function versionOf(tool: string, signal: AbortSignal): Promise<string | undefined> {
-  const spec = toolSpecs.find(({ name }) => name === tool)
-  return spec === undefined ? undefined : (await probeTool(spec, signal)).version
 }
 
 async function openSession(job: BakeJob, options: OpenOptions, context: Context): Promise<ContainerSession> {

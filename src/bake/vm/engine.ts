@@ -9,6 +9,7 @@ import { Cleanup } from '../../util/cleanup.ts'
 import { probeAccelerator, tcg, type Accelerator } from '../../vm/accelerator.ts'
 import { loadState } from '../../vm/live-state.ts'
 import { startVm, type Vm } from '../../vm/vm.ts'
+import { hostFromGuest } from '../../vm/user-network.ts'
 import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
 import { bakeUserData } from '../guest-files.ts'
 import { createLayerDisk, diskIn, memoryIn, writePaddedMedium, writePaddedSeed } from './disks.ts'
@@ -17,9 +18,6 @@ import { bakeMachine, driverPort, mediumDisk, vmFingerprint } from './fingerprin
 import { parseNote, type StateNote } from './note.ts'
 import { VmSession } from './session.ts'
 import { terminalCommand } from './terminal.ts'
-
-/** How a guest on QEMU's user network reaches the host's loopback. */
-const hostFromGuest = '10.0.2.2'
 
 /** Seconds that a whole session may take, on whatever accelerator; every question to the guest has its own, shorter bound. */
 const sessionSeconds = 7 * 24 * 3600

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import type { Context } from '../../context.ts'
-import { probeTool, toolSpecs } from '../../system/tools.ts'
+import { toolVersion } from '../../system/tools.ts'
 import { probeAccelerator } from '../../vm/accelerator.ts'
 import { qemuArgs } from '../../vm/qemu-args.ts'
 import { machineOf, type VmOptions } from '../../vm/vm-options.ts'
@@ -38,8 +38,7 @@ export async function vmFingerprint(job: BakeJob, { config, signal }: Context): 
       { qmpSocket: '/qmp', channelSocket: '/channel', shellSocket: '/shell' },
     ),
   )
-  const spec = toolSpecs.find((tool) => tool.name === 'qemu-system-x86_64')
-  const qemu = spec === undefined ? undefined : (await probeTool(spec, signal)).version
+  const qemu = await toolVersion('qemu-system-x86_64', signal)
   return {
     version: engineVersion,
     qemu: qemu ?? null,

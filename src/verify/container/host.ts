@@ -24,6 +24,7 @@ import { run } from '../../system/run.ts'
 import { findTool, needTool } from '../../system/tools.ts'
 import { makeUserData } from '../../user-data/make.ts'
 import { Cleanup } from '../../util/cleanup.ts'
+import { hostFromGuest } from '../../vm/user-network.ts'
 import type { HostRequest, HostRunner, PreparedDisk } from '../host.ts'
 import { Probe } from '../probe.ts'
 import { newHostName, writeControl } from './control.ts'
@@ -130,10 +131,10 @@ async function userDataIn(
   return bytes
 }
 
-/** QEMU's guests find this machine's loopback as 10.0.2.2; here only the port that is needed can be reached. */
+/** QEMU's guests find all of this machine's loopback at one address; here only the port that is needed can be reached. */
 async function relayed(endpoint: string, network: ContainerNetwork, stack: Cleanup): Promise<string> {
   const url = new URL(endpoint)
-  if (url.hostname !== '10.0.2.2') return endpoint
+  if (url.hostname !== hostFromGuest) return endpoint
   const relay = stack.use(await openRelay(network, Number(url.port === '' ? 80 : url.port)))
   url.host = new URL(relay.url).host
   return url.href.replace(/\/$/, '')
