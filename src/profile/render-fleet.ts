@@ -22,6 +22,9 @@ const titles: Readonly<Record<GroupDimension, string>> = {
 /** Steps below this share of a second are noise when told apart by group. */
 const quickSeconds = 0.05
 
+/** The latest changes are shown up to this many. */
+const maxChanges = 12
+
 /** What the fleet says beyond its profile: how often it launches, what changed, what rises, what stands out. */
 export function renderFleet(fleet: FleetStatistics, style: TableStyle = terminalStyle()): string {
   const blocks = [...changesTable(fleet, style), fleetLines(fleet, style)].filter((block) => block !== '')
@@ -127,12 +130,13 @@ function spreadCells(spread: FleetSpread | undefined, longest: number): Cell[] {
 }
 
 function changesTable(fleet: FleetStatistics, style: TableStyle): string[] {
-  const rows = fleet.names.flatMap(({ name, versions }) =>
+  const changes = fleet.names.flatMap(({ name, versions }) =>
     versions.flatMap((version, index) => {
       const before = versions[index - 1]
-      return before === undefined ? [] : [changeRow(name, before, version)]
+      return before === undefined ? [] : [{ since: version.firstSeen, row: changeRow(name, before, version) }]
     }),
   )
+  const last = changes.toSorted((a, b) => a.since - b.since).slice(-maxChanges)
   const columns: readonly FitColumn[] = [
     { header: 'CHANGED STEP', narrow: 'cut' },
     { header: 'SINCE' },
@@ -141,7 +145,15 @@ function changesTable(fleet: FleetStatistics, style: TableStyle): string[] {
     { header: 'CHANGE', align: 'right' },
     { header: 'DIGEST', drop: 3 },
   ]
-  return rows.length === 0 ? [] : [fitTable(columns, rows.slice(-20), style)]
+  return last.length === 0
+    ? []
+    : [
+        fitTable(
+          columns,
+          last.map(({ row }) => row),
+          style,
+        ),
+      ]
 }
 
 function changeRow(name: string, before: StepVersion, version: StepVersion): Cell[] {

@@ -3,6 +3,9 @@ import { bar, formatShare, terminalStyle, type Cell, type TableStyle } from '../
 import { fitTable, textOf, type FitColumn } from './fit-table.ts'
 import type { Profile, ReadyProfile, StepProfile } from './model.ts'
 
+/** Steps that the recipe has no more, newest first, are shown up to this many. */
+const maxOld = 8
+
 const stepColumns: readonly FitColumn[] = [
   { header: 'STEP', narrow: 'cut' },
   { header: 'WHEN', drop: 6 },
@@ -28,14 +31,16 @@ const readyColumns: readonly FitColumn[] = [
 /** The profile as text for a terminal or a file: steps, launch-to-ready per image, failed boots. */
 export function renderProfile(profile: Profile, style: TableStyle = terminalStyle()): string {
   const blocks = [summaryOf(profile)]
-  if (profile.steps.length > 0) blocks.push(fitTable(stepColumns, profile.steps.map(stepRow), style))
+  const old = profile.steps.filter((step) => step.current === false)
+  const shown = profile.steps.filter((step) => step.current !== false || old.indexOf(step) < maxOld)
+  if (shown.length > 0) blocks.push(fitTable(stepColumns, shown.map(stepRow), style))
   const groups = [
     row('all steps ran', profile.ready.allRan),
     row('some steps baked', profile.ready.someBaked),
     ...profile.ready.images.map((image) => row(imageLabel(image.image), image)),
   ].flat()
   if (groups.length > 0) blocks.push(fitTable(readyColumns, groups, style))
-  blocks.push(...legendOf(profile))
+  blocks.push(...legendOf(profile, old.length))
   return `${blocks.join('\n\n')}\n`
 }
 
@@ -92,8 +97,9 @@ function imageLabel(image: string | undefined): string {
   return image === undefined || image === '' ? 'on the plain base' : `on image ${image}`
 }
 
-function legendOf(profile: Profile): string[] {
+function legendOf(profile: Profile, old: number): string[] {
   const lines: string[] = []
+  if (old > maxOld) lines.push(`${old - maxOld} older steps that the recipe has no more: --json shows them`)
   if (profile.relativeError !== undefined) {
     lines.push(`medians and percentiles are within ${formatShare(profile.relativeError)} of the exact ones`)
   }

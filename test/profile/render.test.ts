@@ -46,6 +46,16 @@ failed: run f4318a6c-8b2d-4c7e-b1a0-9e8d7c6b5a44 on web-3-f017b3c9 in app-venv: 
     expect(text).toMatch(/^all steps ran \(other version\) +1\*/m)
   })
 
+  it('shows the newest of many digests that the recipe has no more', () => {
+    const many = Array.from({ length: 30 }, (_, index) =>
+      report([stepReport(`gone-${index}`, 5)], { startedAt: index }),
+    )
+    const text = renderProfile(profileOf([...many, report([stepReport('packages', 3)])], ofRecipe), plain)
+    expect(text.match(/^gone-\d+ /gm)).toEqual([29, 28, 27, 26, 25, 24, 23, 22].map((index) => `gone-${index} `))
+    expect(text).toMatch(/^packages +change +1\*/m)
+    expect(text).toContain('22 older steps that the recipe has no more: --json shows them')
+  })
+
   it('lets no host write to the terminal', () => {
     const evil = report([stepReport('a', 1)], { outcome: 'failed', error: 'x\u001B[2J\r\ny', host: 'h\u0007' })
     expect(renderProfile(profileOf([evil]), plain)).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/)
