@@ -95,16 +95,19 @@ function headlineOf(input: PageInput): Headline {
   })
 }
 
-/** The image that hosts get now, else the newest one that hosts have booted. */
-export function comparedImage(
-  input: Pick<PageInput, 'profile' | 'images' | 'currentImageId'>,
-): { imageId: string; ready: ReadyProfile } | undefined {
-  const measured = new Map<string | undefined, ReadyProfile>(
-    input.profile.ready.images.map((ready) => [ready.image, ready]),
-  )
-  const newest = input.images.toSorted((a, b) => compareCodeUnits(b.createdAt, a.createdAt))
-  const ids = [input.currentImageId, ...newest.map((image) => image.imageId)]
-  const imageId = ids.find((id) => id !== undefined && measured.has(id))
+/** The image that hosts get now, else the newest in the store that they have booted, else the last that they booted. */
+export function comparedImage({
+  profile,
+  fleet,
+  images,
+  currentImageId,
+}: Pick<PageInput, 'profile' | 'fleet' | 'images' | 'currentImageId'>):
+  | { readonly imageId: string; readonly ready: ReadyProfile }
+  | undefined {
+  const measured = new Map<string | undefined, ReadyProfile>(profile.ready.images.map((ready) => [ready.image, ready]))
+  const newest = images.toSorted((a, b) => compareCodeUnits(b.createdAt, a.createdAt)).map((image) => image.imageId)
+  const seen = fleet.history.toReversed().flatMap((day) => day.versions.map((version) => version.image))
+  const imageId = [currentImageId, ...newest, ...seen].find((id) => id !== undefined && id !== '' && measured.has(id))
   const ready = measured.get(imageId)
   return imageId === undefined || ready === undefined ? undefined : { imageId, ready }
 }

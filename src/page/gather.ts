@@ -6,7 +6,7 @@ import { openStore } from '../store/open.ts'
 import { comparedImage, pageDataOf } from './assemble.ts'
 import { daysToRead } from './boots.ts'
 import type { PageData } from './data.ts'
-import { readCurrentImageId, readImages, readReportsOfDays, storeVersion } from './read-store.ts'
+import { readBoots, readCurrentImageId, readImages, storeVersion } from './read-store.ts'
 
 /**
  * Reads all that the page of a recipe needs: statistics, plan, images, and some boots one by one. Throws UserError where
@@ -20,9 +20,10 @@ export async function gatherPage(context: Context, recipe: Recipe): Promise<Page
   try {
     const images = await readImages(store, recipe.name, context)
     const currentImageId = await readCurrentImageId(store, recipe.name, context)
-    const compared = comparedImage({ profile, images, currentImageId })
+    const compared = comparedImage({ profile, fleet, images, currentImageId })
     const days = daysToRead(fleet, compared?.imageId)
-    const reports = await readReportsOfDays(store, recipe.name, days, signal)
+    const bootImages = compared === undefined ? [''] : ['', compared.imageId]
+    const reports = await readBoots(store, recipe.name, days, bootImages, { signal })
     const nowMs = Date.now()
     return pageDataOf({ recipe, profile, fleet, plan, images, currentImageId, reports, launches, nowMs })
   } finally {

@@ -9,31 +9,43 @@ import { keys } from '../store/keys.ts'
 import { getBytes, listAll, type ObjectInfo, type ObjectStore } from '../store/object-store.ts'
 import { sha256 } from '../util/sha256.ts'
 
-/** Objects of one day that are looked at; a day of a large fleet has far more than a page needs. */
-const maxObjectsPerDay = 2000
+export interface ReadBootsOptions {
+  readonly signal: AbortSignal
+  /** Boots of each image after which no more are looked for. */
+  readonly enough?: number
+  /** Objects after which nothing more is read, whatever was found. */
+  readonly most?: number
+}
 
-/** The reports of some days, at most `maxObjectsPerDay` of each. Broken ones are left out: statistics warn of them. */
-export async function readReportsOfDays(
+/**
+ * First converges of the fleet on these days, newest day first, until there are enough of each image ('' for a plain base).
+ * Broken reports are left out: the statistics warn of them.
+ */
+export async function readBoots(
   store: ObjectStore,
   recipe: string,
   days: readonly string[],
-  signal: AbortSignal,
+  images: readonly string[],
+  { signal, enough = 400, most = 20_000 }: ReadBootsOptions,
 ): Promise<readonly Report[]> {
-  const reports: Report[] = []
-  const objects = async function* (): AsyncGenerator<ObjectInfo> {
-    for (const day of days) {
-      let count = 0
+  const boots = new Map<string, Report[]>(images.map((image) => [image, []]))
+  const wanted = () => [...boots.values()].some((each) => each.length < enough)
+  let objects = 0
+  const listed = async function* (): AsyncGenerator<ObjectInfo> {
+    for (const day of days.toSorted().toReversed()) {
       for await (const info of listAll(store, `${keys.reportsPrefix(recipe)}dt=${day}/`, signal)) {
-        count += 1
-        if (count > maxObjectsPerDay) break
+        objects += 1
+        if (objects > most || !wanted()) return
         yield info
       }
     }
   }
-  for await (const { document } of readDocuments(store, recipe, objects(), signal)) {
-    if (document !== undefined && !('reason' in document)) reports.push(document)
+  for await (const { document } of readDocuments(store, recipe, listed(), signal)) {
+    if (document === undefined || 'reason' in document || !document.cold || document.purpose !== 'fleet') continue
+    const found = boots.get(document.image)
+    if (found !== undefined && found.length < enough) found.push(document)
   }
-  return reports
+  return [...boots.values()].flat()
 }
 
 /** The manifests of all images of a recipe in the store; a broken one is left out with a warning. */

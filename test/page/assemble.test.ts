@@ -83,7 +83,9 @@ describe('pageDataOf', () => {
     const images = ['i1', 'i2', 'i3'].map((id, index) => manifest(id, `2026-0${index + 1}-01T00:00:00Z`))
     expect(pageDataOf(input(reports, { images })).headline.after?.imageId).toBe('i2')
     expect(pageDataOf(input(reports, { images, currentImageId: 'i3' })).headline.after?.imageId).toBe('i2')
-    expect(pageDataOf(input(reports, { images: [] })).headline).not.toHaveProperty('after')
+    // Both are of the same day, with as many boots; their manifests are gone.
+    expect(pageDataOf(input(reports, { images: [] })).headline.after?.imageId).toBe('i1')
+    expect(pageDataOf(input([boot('', 20)], { images })).headline).not.toHaveProperty('after')
   })
 
   test('counts a slower image as a loss, and no seconds saved a day from it', () => {

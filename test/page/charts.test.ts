@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { barsChart } from '../../src/page/charts/bars.ts'
-import { historyChart } from '../../src/page/charts/history.ts'
-import { rangesChart } from '../../src/page/charts/ranges.ts'
+import { historyChart, placeLabels } from '../../src/page/charts/history.ts'
+import { rangesChart, rangesEnd } from '../../src/page/charts/ranges.ts'
 import { sharesChart } from '../../src/page/charts/shares.ts'
 import { shorten } from '../../src/page/charts/shorten.ts'
 import { waterfallChart, waterfallRows } from '../../src/page/charts/spans.ts'
@@ -102,6 +102,36 @@ describe('charts', () => {
   test('a single day and no change make a history too', () => {
     expect(historyChart([day], [], 'one').text.match(/<circle/g)).toHaveLength(2)
   })
+})
+
+describe('placeLabels', () => {
+  const days = ['2026-01-01', '2026-03-31'].map((day) => ({ day, image: '', bundle: '', launches: 1, failed: 0 }))
+  const change = (day: string, name: string) => ({ kind: 'image' as const, day, name })
+
+  test('leaves to the table what would lie over another', () => {
+    const events = ['a', 'b', 'c', 'd'].map((letter) => change('2026-01-10', letter.repeat(20)))
+    expect(placeLabels(events, days).map(({ line, anchor }) => [line, anchor])).toEqual([
+      [0, 'start'],
+      [1, 'start'],
+      [2, 'start'],
+    ])
+  })
+
+  test('uses one line again where there is room, and turns round at the right edge', () => {
+    const events = [change('2026-01-01', 'one'), change('2026-02-10', 'two'), change('2026-03-31', 'three')]
+    expect(placeLabels(events, days).map(({ line, anchor }) => [line, anchor])).toEqual([
+      [0, 'start'],
+      [0, 'start'],
+      [0, 'end'],
+    ])
+    expect(placeLabels([change('2026-01-01', 'x')], [])).toHaveLength(1)
+  })
+})
+
+test('rangesEnd keeps one host that hung from squeezing the others', () => {
+  const range = (p95: number, max: number) => ({ label: '', colour: 'image' as const, min: 1, median: 2, p95, max })
+  expect(rangesEnd([range(10, 12), range(8, 9)])).toBe(12)
+  expect(rangesEnd([range(10, 12), range(8, 1000)])).toBe(15)
 })
 
 test('shorten counts characters as people do', () => {

@@ -325,7 +325,7 @@ describe('what was not measured', () => {
     expect(await page.locator('#overview .tiles .image dd').allTextContents()).toEqual(['not measured'])
     expect(await page.locator('#overview .lead').innerText()).toContain('No launch with an image has been measured yet')
     expect(await page.locator('#waterfall').textContent()).toContain('No such boot has been measured yet.')
-    expect(await page.locator('#images').textContent()).toContain('No image of this recipe has been baked yet.')
+    expect(await page.locator('#images').textContent()).toContain('There is no image of this recipe in the store.')
     expect(await page.locator('#history').textContent()).toContain(
       'No new recipe and no new image reached hosts after the first day.',
     )

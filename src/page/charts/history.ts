@@ -1,7 +1,7 @@
 import { formatSeconds } from '../../report/reporters.ts'
 import type { HistoryDay, HistoryEvent } from '../data.ts'
 import type { Html } from '../html.ts'
-import { drawBoth } from '../svg.ts'
+import { chartWidths, drawBoth } from '../svg.ts'
 import { shorten } from './shorten.ts'
 
 interface Point {
@@ -20,18 +20,14 @@ interface Point {
 export function historyChart(days: readonly HistoryDay[], events: readonly HistoryEvent[], label: string): Html {
   const points = days.flatMap((day) => pointOf(day) ?? [])
   const main = (['runtime', 'image'] as const).map((colour) => mainLine(points, colour))
-  const [from, to] = [days[0], days.at(-1)].map((day) => (day === undefined ? 0 : dateOf(day.day).getTime()))
-  const middle = ((from ?? 0) + (to ?? 0)) / 2
-  const changes = events.map((event, index) => {
-    const date = dateOf(event.day)
-    return { ...event, date, line: index % 3, anchor: date.getTime() > middle ? ('end' as const) : ('start' as const) }
-  })
+  const changes = events.map((event) => ({ ...event, date: dateOf(event.day) }))
+  const labels = placeLabels(events, days)
   return drawBoth(label, ({ marks, size }) => {
     const wide = size === 'wide'
     return {
       height: wide ? 330 : 280,
-      marginLeft: 46,
-      marginRight: 18,
+      marginLeft: margins.left,
+      marginRight: margins.right,
       marginTop: wide ? 56 : 20,
       marginBottom: 36,
       x: { type: 'utc', label: null, ticks: wide ? 10 : 4, nice: false },
@@ -44,18 +40,15 @@ export function historyChart(days: readonly HistoryDay[], events: readonly Histo
           strokeOpacity: 0.8,
           title: (event: HistoryEvent) => `${event.kind} ${event.name}, ${event.day}`,
         }),
-        ...(wide && changes.length <= labelledEvents ? labelLines : []).map(({ line, anchor }) =>
-          marks.text(
-            changes.filter((change) => change.line === line && change.anchor === anchor),
-            {
-              x: 'date',
-              frameAnchor: 'top',
-              textAnchor: anchor,
-              dx: anchor === 'start' ? 3 : -3,
-              dy: 14 * line - 44,
-              text: (event: HistoryEvent) => shorten(eventLabel(event), 34),
-            },
-          ),
+        ...(wide ? labels : []).map(({ event, line, anchor }) =>
+          marks.text([event], {
+            x: dateOf(event.day),
+            frameAnchor: 'top',
+            textAnchor: anchor,
+            dx: anchor === 'start' ? 3 : -3,
+            dy: 14 * line - 44,
+            text: labelOf,
+          }),
         ),
         marks.ruleX(points, {
           x: 'date',
@@ -84,14 +77,39 @@ export function historyChart(days: readonly HistoryDay[], events: readonly Histo
   })
 }
 
-/** Beyond this many changes their labels would lie over each other; the table names them. */
-const labelledEvents = 12
+const margins = { left: 46, right: 18 } as const
+const labelLines = [0, 1, 2] as const
+/** Generous: what is drawn is narrower in most fonts. */
+const pixelsPerCharacter = 6.8
 
-/** Labels of changes stand in three lines by turns, away from the nearer edge. */
-const labelLines = [0, 1, 2].flatMap((line) => [
-  { line, anchor: 'start' as const },
-  { line, anchor: 'end' as const },
-])
+export interface PlacedLabel {
+  readonly event: HistoryEvent
+  readonly line: number
+  readonly anchor: 'start' | 'end'
+}
+
+/** Labels of changes in three lines, away from the nearer edge; one that would lie over another is left to the table. */
+export function placeLabels(events: readonly HistoryEvent[], days: readonly HistoryDay[]): readonly PlacedLabel[] {
+  const times = [...days.map(({ day }) => day), ...events.map(({ day }) => day)].map((day) => dateOf(day).getTime())
+  const from = Math.min(...times)
+  const span = Math.max(1, Math.max(...times) - from)
+  const inner = chartWidths.wide - margins.left - margins.right
+  const taken = labelLines.map((): [number, number][] => [])
+  return events.flatMap((event) => {
+    const share = (dateOf(event.day).getTime() - from) / span
+    const anchor = share > 0.5 ? ('end' as const) : ('start' as const)
+    const length = labelOf(event).length * pixelsPerCharacter + 6
+    const left = margins.left + share * inner - (anchor === 'end' ? length : 0)
+    const line = taken.findIndex((places) => places.every(([a, b]) => left >= b || left + length <= a))
+    if (line === -1) return []
+    taken[line]?.push([left, left + length])
+    return [{ event, line, anchor }]
+  })
+}
+
+function labelOf(event: HistoryEvent): string {
+  return shorten(eventLabel(event), 34)
+}
 
 /** What a change is called beside its line and in the table. */
 export function eventLabel(event: HistoryEvent): string {

@@ -43,7 +43,10 @@ function chartOf(dimension: GroupView['dimension'], rows: Rows): Html {
     .slice(0, chartedGroups)
   if (ranges.length < 2) return html``
   const label = `By ${titles[dimension].toLowerCase()}: ${ranges.map((range) => `${range.label} ${formats.seconds(range.median)}`).join(', ')}.`
-  return figure(rangesChart(ranges, label), 'Dot: median; thick line: up to 95 %; thin line: fastest to slowest.')
+  return figure(
+    rangesChart(ranges, label),
+    'Dot: median; thick line: up to 95 %; thin line: fastest to slowest, with an arrow where that is beyond the chart.',
+  )
 }
 
 function tableOf(figures: Figures, dimension: GroupView['dimension'], rows: Rows): Html {

@@ -11,7 +11,7 @@ const chartedImages = 12
 export function images(figures: Figures): Html {
   const { data } = figures
   if (data.images.length === 0) {
-    return section('images', 'Images', 'No image of this recipe has been baked yet.', '')
+    return section('images', 'Images', 'There is no image of this recipe in the store.', '')
   }
   const current = data.images.findIndex((image) => image.current)
   const shown = data.images.slice(0, chartedImages)

@@ -23,7 +23,7 @@ export function steps(figures: Figures): Html {
     'Wall time at the first boot of a host. What cron measures later on a warm host is not in it.',
     html`${figure(
       rangesChart(ranges, label),
-      'The dot and the number are the median, the thick line ends where 95 % of the boots were done, the thin line goes from the fastest to the slowest.',
+      'The dot and the number are the median, the thick line ends where 95 % of the boots were done, the thin line goes from the fastest to the slowest, with an arrow where that is beyond the chart.',
     )}
     ${legend([
       { colour: 'c-image', label: 'to be baked' },

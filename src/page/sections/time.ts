@@ -37,7 +37,12 @@ export function time(figures: Figures): Html {
 function leadingPart(bar: { readonly label: string; readonly time: TimeShares } | undefined): string {
   const [largest] = bar?.time.parts.toSorted((a, b) => b.seconds - a.seconds) ?? []
   if (bar === undefined || largest === undefined) return ''
-  const name = largest.step === undefined ? largest.category : `step ${largest.step}`
+  const name =
+    largest.category === 'gap'
+      ? 'time that was not measured'
+      : largest.step === undefined
+        ? categoryName(largest.category)
+        : `step ${largest.step}`
   return `The largest part ${bar.label} is ${name} with ${formats.share(largest.share)}.`
 }
 

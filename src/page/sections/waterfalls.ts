@@ -11,7 +11,8 @@ export function waterfalls(figures: Figures): Html {
   const { boots } = figures.data
   const present = [boots.before, boots.after].filter((boot) => boot !== undefined)
   if (present.length === 0) {
-    return section('waterfall', 'From power-on to ready', 'No boot that could be shown here has been measured yet.', '')
+    const missing = html`${missingText(figures, 'before')}`
+    return section('waterfall', 'From power-on to ready', missing, '')
   }
   const longest = Math.max(...present.map((boot) => boot.waterfall.launchToReady))
   const used = new Set(present.flatMap((boot) => boot.waterfall.spans.map((span) => span.category)))
@@ -42,7 +43,7 @@ const titles: Readonly<Record<Side, string>> = { before: 'Everything at runtime'
 function oneBoot(figures: Figures, side: Side, boot: TypicalBoot | undefined, longest: number): Html {
   if (boot === undefined) {
     return html`<h3>${titles[side]}</h3>
-      <p class="none">No such boot has been measured yet.</p>`
+      <p class="none">${missingText(figures, side)}</p>`
   }
   const { waterfall } = boot
   const pointer = `/boots/${side}/waterfall`
@@ -51,6 +52,13 @@ function oneBoot(figures: Figures, side: Side, boot: TypicalBoot | undefined, lo
   return html`<h3>${titles[side]}: ${figures.at(`${pointer}/launchToReady`, formats.seconds)}</h3>
     ${figure(waterfallChart(waterfall, longest, label), captionOf(figures, side, boot))}
     ${folded(`All ${waterfall.spans.length} stretches as a table`, spanTable(figures, side, boot))}`
+}
+
+/** Statistics know every boot; only some are read one by one. */
+function missingText(figures: Figures, side: Side): string {
+  return figures.data.headline[side] === undefined
+    ? 'No such boot has been measured yet.'
+    : 'Such boots were measured, but none is among the newest reports, which are read one by one for this chart.'
 }
 
 function captionOf(figures: Figures, side: Side, boot: TypicalBoot): Html {
