@@ -68,6 +68,8 @@ describe('charts', () => {
     expect((half?.width ?? 0) / (kernel?.width ?? 1)).toBeCloseTo(2, 2)
     expect(step?.x).toBeCloseTo((kernel?.x ?? 0) + (kernel?.width ?? 0), 1)
     expect(half?.x).toBe(kernel?.x)
+    expect(waterfallChart(short, 100, 'short').text).toContain('seconds since the kernel began')
+    expect(waterfallChart(waterfall([['firmware', 'f', 1]]), 1, 'all').text).toContain('seconds since power-on')
   })
 
   test('draw the parts of a mean one after the other', () => {

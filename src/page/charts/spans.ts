@@ -36,11 +36,13 @@ export function waterfallRows(waterfall: Waterfall, maxSeconds: number): readonl
   return rows.filter((row) => row.category === 'step' || row.end - row.start >= limit / 4)
 }
 
-/** A boot from power-on to ready, top to bottom. `maxSeconds` is the end of the axis, so that two boots compare. */
+/** A boot until it is ready, top to bottom. `maxSeconds` is the end of the axis, so that two boots compare. */
 export function waterfallChart(waterfall: Waterfall, maxSeconds: number, label: string): Html {
   const spans = waterfallRows(waterfall, maxSeconds)
   const rows = spans.map((row) => ({ label: row.label, value: formatSeconds(row.end - row.start) }))
-  const options = { rows, rowHeight: 21, labelWidth: 240, axis: 'seconds since power-on', end: maxSeconds }
+  const isWhole = waterfall.spans.some((span) => span.category === 'firmware')
+  const axis = isWhole ? 'seconds since power-on' : 'seconds since the kernel began'
+  const options = { rows, rowHeight: 21, labelWidth: 240, axis, end: maxSeconds }
   return rowsChart(label, options, ({ marks }, place) => [
     marks.barX(spans, {
       ...place.bar,

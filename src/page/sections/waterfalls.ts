@@ -67,7 +67,8 @@ function captionOf(figures: Figures, side: Side, boot: TypicalBoot): Html {
   const chosen =
     boot.of === 1
       ? 'The only such boot'
-      : html`The boot nearest to the median, chosen from ${figures.at(`/boots/${side}/of`, formats.count)} boots`
+      : html`The boot nearest to the median, chosen from ${figures.at(`/boots/${side}/of`, formats.count)} boots read
+        one by one`
   return html`${chosen}: host ${code(waterfall.host)}${image},
   ${moment(new Date(waterfall.startedAt * 1000).toISOString())}.
   ${boot.fromPowerOn ? '' : 'What was before the kernel is not known for this boot, so that the chart begins with the kernel.'}
