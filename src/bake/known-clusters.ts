@@ -5,7 +5,8 @@ import { exposeRaw } from '../disk/expose.ts'
 import { dataRanges } from '../image/data-ranges.ts'
 import { detectDiskFormat } from '../image/disk-format.ts'
 import { clustersBeside, readClusterIndex, writeClusterIndex, type ClusterIndex } from '../image/qcow2/cluster-index.ts'
-import { clusterBytes, indexOfDisk, type ClusterReference } from '../image/qcow2/write.ts'
+import { clusterBytes } from '../image/qcow2/clusters.ts'
+import { indexOfDisk, type ClusterReference } from '../image/qcow2/write.ts'
 import type { BakeJob } from './engine.ts'
 
 /** Images that a bake's result has clusters in common with: its base, and the last image of the same recipe on it. */

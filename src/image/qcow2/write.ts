@@ -1,19 +1,15 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { ByteRange } from '../../disk/ranges.ts'
 import { InterruptedError } from '../../errors.ts'
 import { Cleanup } from '../../util/cleanup.ts'
-import { Allocator } from './allocate.ts'
 import { clusterDigest, type ClusterIndex, type StoredCluster } from './cluster-index.ts'
+import { clusterBytes, readCluster } from './clusters.ts'
 import { ClusterCompressor } from './compress.ts'
-import { compressedEntry, encodeHeader, encodeRefcounts, encodeTable, plainEntry, zeroEntry } from './format.ts'
-
-/**
- * Larger clusters compress better, but a read of any byte decompresses all of one: twice QEMU's default makes images
- * about 4 % smaller than that.
- */
-const clusterBits = 17
-export const clusterBytes = 1 << clusterBits
+import { Qcow2File } from './file.ts'
+import { KnownClusters } from './known.ts'
+import { Lanes } from './lanes.ts'
 
 /**
  * Levels of zstd. `quick` is what can be awaited, and still 4 % smaller than QEMU's; `small` gains 3 % more for three times
@@ -21,8 +17,8 @@ export const clusterBytes = 1 << clusterBits
  */
 const levels = { quick: 6, small: 12 } as const
 
-/** Clusters that one process compresses. */
-const batchClusters = 48
+/** Milliseconds of work between two looks at signals and timers. Calls that do not wait cost several times as much. */
+const sliceMs = 10
 
 export interface WriteQcow2Options {
   /** A file of the disk's plain bytes. */
@@ -67,18 +63,16 @@ export interface WrittenQcow2 {
  */
 export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQcow2> {
   await using stack = new Cleanup()
-  const opened = async (path: string, flags: string) => {
-    const file = await open(path, flags)
-    stack.defer(() => file.close())
+  const opened = (path: string, flags: string) => {
+    const file = openSync(path, flags)
+    stack.defer(() => closeSync(file))
     return file
   }
-  const source = await opened(options.source, 'r')
-  const target = await opened(options.target, 'w')
-  const references = await Promise.all(
-    (options.references ?? [])
-      .filter(({ index }) => index.clusterBytes === clusterBytes)
-      .map(async ({ path, index }) => ({ file: await opened(path, 'r'), index })),
-  )
+  const source = opened(options.source, 'r')
+  const target = opened(options.target, 'w')
+  const references = (options.references ?? [])
+    .filter(({ index }) => index.clusterBytes === clusterBytes)
+    .map(({ path, index }) => ({ file: opened(path, 'r'), index }))
   const compressor = stack.use(
     await ClusterCompressor.open(options.workFolder, levels[options.effort ?? 'quick'], options.signal),
   )
@@ -89,21 +83,27 @@ export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQco
   const guests = clustersOf(options.ranges)
   const waiting: Waiting[] = []
   const appendFirst = async () => {
-    const next = waiting.shift() as Waiting
-    await file.append(next, await next.bytes)
+    const { guest, content, frame } = waiting.shift() as Waiting
+    const copy = frame === undefined ? known.read(content) : undefined
+    // Where a copy is no longer what it was, the source still is.
+    file.append(guest, content, copy ?? (await (frame ?? lanes.compressNow(readCluster(source, guest)))))
   }
+  const buffer = Buffer.allocUnsafe(clusterBytes)
+  let until = performance.now() + sliceMs
   for (const [done, guest] of guests.entries()) {
-    if (options.signal.aborted) throw new InterruptedError()
-    const bytes = await readCluster(source, guest)
+    if (performance.now() > until) {
+      await yieldToOthers()
+      if (options.signal.aborted) throw new InterruptedError()
+      until = performance.now() + sliceMs
+    }
+    const bytes = readCluster(source, guest, buffer)
     if (bytes.equals(zeros)) continue
     const content = clusterDigest(bytes)
     if (beneath.get(guest) === content) {
       file.leave(guest)
       continue
     }
-    const there = await known.find(content)
-    const stored = there === undefined ? lanes.compress(bytes) : Promise.resolve(there)
-    waiting.push({ guest, content, bytes: stored })
+    waiting.push({ guest, content, ...(known.has(content) ? {} : { frame: lanes.compress(Buffer.from(bytes)) }) })
     if (waiting.length <= lanes.room) continue
     // The first may be in a batch that would not be full for long.
     lanes.flush()
@@ -113,8 +113,8 @@ export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQco
   lanes.flush()
   while (waiting.length > 0) await appendFirst()
   for (const guest of beneath.keys()) file.clear(guest)
-  const sizeBytes = await file.finish(options.backing?.name)
-  return { sizeBytes, index: file.index(), copied: known.found, compressed: lanes.compressed }
+  const sizeBytes = file.finish(options.backing?.name)
+  return { sizeBytes, index: file.index(), copied: known.copied, compressed: lanes.compressed }
 }
 
 /** What a disk holds, without any place to copy it from. */
@@ -124,12 +124,13 @@ export async function indexOfDisk(
   signal: AbortSignal,
 ): Promise<ClusterIndex> {
   await using stack = new Cleanup()
-  const file = await open(source, 'r')
-  stack.defer(() => file.close())
+  const file = openSync(source, 'r')
+  stack.defer(() => closeSync(file))
   const clusters: StoredCluster[] = []
   for (const guest of clustersOf(ranges)) {
+    if (guest % 64 === 0) await yieldToOthers()
     if (signal.aborted) throw new InterruptedError()
-    const bytes = await readCluster(file, guest)
+    const bytes = readCluster(file, guest)
     if (bytes.equals(zeros)) continue
     const content = clusterDigest(bytes)
     clusters.push({ guest, content, offset: 0, length: 0, stored: content })
@@ -148,179 +149,9 @@ function clustersOf(ranges: readonly ByteRange[]): readonly number[] {
   return [...guests].toSorted((a, b) => a - b)
 }
 
-/** What lies behind the end of the disk reads as zeros. */
-async function readCluster(file: FileHandle, guest: number): Promise<Buffer> {
-  return readFully(file, clusterBytes, guest * clusterBytes)
-}
-
-/** So many bytes; zeros behind the end of the file. */
-async function readFully(file: FileHandle, length: number, offset: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length)
-  for (let done = 0; done < length;) {
-    const { bytesRead } = await file.read(buffer, done, length - done, offset + done)
-    if (bytesRead === 0) return buffer.fill(0, done)
-    done += bytesRead
-  }
-  return buffer
-}
-
 interface Waiting {
   readonly guest: number
   readonly content: string
-  /** A zstd frame, or the cluster itself where that is no longer. */
-  readonly bytes: Promise<Buffer>
-}
-
-/** Finds clusters in other images. */
-class KnownClusters {
-  found = 0
-  readonly #places = new Map<string, { readonly file: FileHandle; readonly cluster: StoredCluster }>()
-
-  constructor(references: readonly { readonly file: FileHandle; readonly index: ClusterIndex }[]) {
-    for (const { file, index } of references) {
-      for (const cluster of index.clusters) {
-        if (cluster.length > 0) this.#places.set(cluster.content, { file, cluster })
-      }
-    }
-  }
-
-  async find(content: string): Promise<Buffer | undefined> {
-    const place = this.#places.get(content)
-    if (place === undefined) return undefined
-    const bytes = await readFully(place.file, place.cluster.length, place.cluster.offset)
-    // Somebody may have written to the file since.
-    if (clusterDigest(bytes) !== place.cluster.stored) return undefined
-    this.found += 1
-    return bytes
-  }
-}
-
-/** Compresses batches of clusters side by side. */
-class Lanes {
-  compressed = 0
-  /** How many clusters may wait, so that all lanes have work and memory stays bounded. */
-  readonly room: number
-  readonly #compressor: ClusterCompressor
-  readonly #lanes: Promise<unknown>[]
-  #batch: { readonly bytes: Buffer; readonly done: (frames: Promise<Buffer>) => void }[] = []
-
-  constructor(compressor: ClusterCompressor, count: number) {
-    this.#compressor = compressor
-    this.#lanes = Array.from({ length: count }, () => Promise.resolve())
-    this.room = batchClusters * (count + 2)
-  }
-
-  compress(bytes: Buffer): Promise<Buffer> {
-    const result = new Promise<Buffer>((resolve) => this.#batch.push({ bytes, done: resolve }))
-    // Whoever waits for it hears of a failure; after another one nobody does.
-    result.catch(() => {})
-    this.compressed += 1
-    if (this.#batch.length >= batchClusters) this.flush()
-    return result
-  }
-
-  flush(): void {
-    const batch = this.#batch
-    if (batch.length === 0) return
-    this.#batch = []
-    const lane = this.#lanes.shift() ?? Promise.resolve()
-    const clusters = batch.map(({ bytes }) => bytes)
-    const frames = lane.then(() => this.#compressor.compress(clusters))
-    this.#lanes.push(frames.catch(() => {}))
-    for (const [at, { bytes, done }] of batch.entries()) {
-      done(
-        frames.then((all) => {
-          const frame = all[at] as Buffer
-          return frame.length < clusterBytes ? frame : bytes
-        }),
-      )
-    }
-  }
-}
-
-/** The file that is written. */
-class Qcow2File {
-  readonly #file: FileHandle
-  readonly #sizeBytes: number
-  readonly #places = new Allocator(clusterBytes)
-  readonly #entries = new Map<number, bigint>()
-  readonly #left = new Set<number>()
-  readonly #clusters: StoredCluster[] = []
-
-  constructor(file: FileHandle, sizeBytes: number) {
-    this.#file = file
-    this.#sizeBytes = sizeBytes
-  }
-
-  async append({ guest, content }: Waiting, bytes: Buffer): Promise<void> {
-    const isPlain = bytes.length === clusterBytes
-    const offset = isPlain ? this.#places.whole(1) : this.#places.packed(bytes.length)
-    await this.#file.write(bytes, 0, bytes.length, offset)
-    this.#entries.set(guest, isPlain ? plainEntry(offset) : compressedEntry(offset, bytes.length, clusterBits))
-    this.#clusters.push({ guest, content, offset, length: bytes.length, stored: clusterDigest(bytes) })
-  }
-
-  /** The backing file has it. */
-  leave(guest: number): void {
-    this.#left.add(guest)
-  }
-
-  /** It is zeros here, whatever the backing file has. */
-  clear(guest: number): void {
-    if (!this.#entries.has(guest) && !this.#left.has(guest)) this.#entries.set(guest, zeroEntry)
-  }
-
-  /** Writes the tables, and the header last: until then it is no qcow2 file. Resolves with its size in bytes. */
-  async finish(backing: string | undefined): Promise<number> {
-    const perTable = clusterBytes / 8
-    const tables = Math.ceil(Math.ceil(this.#sizeBytes / clusterBytes) / perTable)
-    const l1: bigint[] = []
-    for (let table = 0; table < tables; table += 1) {
-      const entries = Array.from({ length: perTable }, (_, at) => this.#entries.get(table * perTable + at) ?? 0n)
-      if (entries.every((entry) => entry === 0n)) {
-        l1.push(0n)
-        continue
-      }
-      const offset = this.#places.whole(1)
-      await this.#write(encodeTable(entries, clusterBytes), offset)
-      l1.push(plainEntry(offset))
-    }
-    const l1Table = encodeTable(l1, clusterBytes)
-    const l1Offset = this.#places.whole(l1Table.length / clusterBytes)
-    await this.#write(l1Table, l1Offset)
-    const refcounts = await this.#writeRefcounts()
-    const header = encodeHeader({
-      ...{ clusterBits, sizeBytes: this.#sizeBytes, refcounts },
-      l1: { offset: l1Offset, entries: tables },
-      ...(backing === undefined ? {} : { backing: { name: backing, format: 'qcow2' } }),
-    })
-    const sizeBytes = this.#places.clusters * clusterBytes
-    await this.#file.truncate(sizeBytes)
-    await this.#write(header, 0)
-    return sizeBytes
-  }
-
-  async #writeRefcounts(): Promise<{ readonly offset: number; readonly clusters: number }> {
-    const perBlock = clusterBytes / 2
-    // They count themselves too: one block is for so many clusters that another round is enough.
-    const blocksFor = (clusters: number) => Math.ceil(clusters / perBlock)
-    const table = (blocks: number) => Math.ceil((blocks * 8) / clusterBytes)
-    let blocks = blocksFor(this.#places.clusters + 1)
-    while (blocksFor(this.#places.clusters + table(blocks) + blocks) > blocks) blocks += 1
-    const clusters = table(blocks)
-    const offset = this.#places.whole(clusters)
-    const first = this.#places.whole(blocks)
-    const entries = Array.from({ length: blocks }, (_, at) => BigInt(first + at * clusterBytes))
-    await this.#write(encodeTable(entries, clusterBytes), offset)
-    await this.#write(encodeRefcounts(this.#places.counts(), clusterBytes), first)
-    return { offset, clusters }
-  }
-
-  async #write(bytes: Buffer, offset: number): Promise<void> {
-    await this.#file.write(bytes, 0, bytes.length, offset)
-  }
-
-  index(): ClusterIndex {
-    return { clusterBytes, clusters: this.#clusters }
-  }
+  /** A zstd frame, or the cluster itself where that is no longer; absent where a reference has it. */
+  readonly frame?: Promise<Buffer>
 }
