@@ -122,8 +122,8 @@ export interface Interval {
   /** Share of launches that should lie in it. */
   readonly coverage: number
   /**
-   * `student-t`: m ± t·s·√(1 + 1/n) over n boots; `empirical`: their quantiles, from 40 boots on; `assumed`: a share of the
-   * value, for from one boot no spread can be seen.
+   * `student-t`: of Student, from the boots' spread and an assumed one; `empirical`: the boots' own quantiles, from 40 boots
+   * on; `assumed`: from the assumed spread alone, for one boot shows none.
    */
   readonly formula: 'student-t' | 'empirical' | 'assumed'
   /** Boots behind it. */

@@ -109,8 +109,9 @@ function firmwareOf(boot: Report, { ready }: Profile): number | undefined {
 }
 
 /**
- * Where one more launch should be: m ± t(0.95, n - 1) · s · √(1 + 1/n), the prediction interval for normal samples; from 40
- * samples on their own quantiles; for one sample an assumed share.
+ * Where one more launch should be: m ± t(0.95, ν + n - 1) · σ · √(1 + 1/n), the prediction interval for normal samples, with
+ * σ² = (ν · (0.05 m)² + (n - 1) · s²) / (ν + n - 1): a spread of 5 % is assumed, and counts like ν = 4 boots, for two boots
+ * by themselves say next to nothing of a spread. From 40 samples on it is their own quantiles.
  */
 export function intervalOf(samples: readonly number[], centre: number): Interval {
   const count = samples.length
@@ -122,18 +123,20 @@ export function intervalOf(samples: readonly number[], centre: number): Interval
       ...{ coverage, formula: 'empirical', samples: count },
     }
   }
-  const half = count < 2 ? assumed.spreadOfOneBoot * centre : halfWidth(samples)
+  const half = halfWidth(samples, centre)
   return {
     ...{ lowSeconds: Math.max(0, centre - half), highSeconds: centre + half },
     ...{ coverage, formula: count < 2 ? 'assumed' : 'student-t', samples: count },
   }
 }
 
-function halfWidth(samples: readonly number[]): number {
+function halfWidth(samples: readonly number[], centre: number): number {
   const count = samples.length
   const mean = samples.reduce((sum, value) => sum + value, 0) / count
-  const variance = samples.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1)
-  const t = studentT[Math.min(count - 1, studentT.length) - 1] ?? 1.697
+  const squares = samples.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+  const freedom = assumed.spreadBoots + count - 1
+  const variance = (assumed.spreadBoots * (assumed.spread * centre) ** 2 + squares) / freedom
+  const t = studentT[Math.min(freedom, studentT.length) - 1] ?? 1.697
   return t * Math.sqrt(variance * (1 + 1 / count))
 }
 

@@ -18,8 +18,9 @@ export const assumed = {
   /** Before anything was seen, a step counts as changed half a time in fifteen days. */
   priorChanges: 0.5,
   priorDays: 15,
-  /** Half of the prediction's interval for one boot, as a share of the prediction. */
-  spreadOfOneBoot: 0.15,
+  /** Standard deviation of launches as a share of the prediction, which counts like so many boots. */
+  spread: 0.05,
+  spreadBoots: 4,
 } as const
 
 /** Share of the objective's value that another choice than the image in force has to bring. */
