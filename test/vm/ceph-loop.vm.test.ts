@@ -71,7 +71,10 @@ beforeAll(async () => {
     PARBAKE_HOST_SECRET_KEY: ceph.secretKey,
   })
   const endpoint = encodeURIComponent(ceph.endpoint)
-  await writeFile(join(home.cwd, 'parbake.yaml'), `store: s3://fleet/team/a?endpoint=${endpoint}&region=us-east-1\nplan:\n  minSaving: 4s\n`)
+  await writeFile(
+    join(home.cwd, 'parbake.yaml'),
+    `store: s3://fleet/team/a?endpoint=${endpoint}&region=us-east-1\nplan:\n  minSaving: 4s\n`,
+  )
   for (const [name, text] of [
     ['small', recipeText],
     ['broken', brokenText],
