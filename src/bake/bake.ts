@@ -1,4 +1,4 @@
-import { copyFile, link, rename, stat, symlink } from 'node:fs/promises'
+import { copyFile, link, rename, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
@@ -151,7 +151,6 @@ async function makeImage(
     })
     return { ran, seal }
   })
-  if (thin) await symlink(base.path, join(work, backingName(base.digest)))
   const size = (await stat(disk)).size
   refuseOverBudget(context.config, { sizeBytes: size, baseBytes: base.sizeBytes, thin, steps: result.ran.steps })
   const verification =

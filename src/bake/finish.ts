@@ -1,3 +1,5 @@
+import { symlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { exposeRaw } from '../disk/expose.ts'
 import { UserError } from '../errors.ts'
@@ -77,6 +79,8 @@ async function compress(context: Context, input: FinishInput): Promise<WrittenQc
         onProgress: (share) =>
           reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),
       })
+      // Whoever opens the image looks for its base beside it.
+      if (thin) await symlink(job.base.path, join(dirname(target), backingName(job.base.digest)))
       await checkImage(target, { reporter, signal })
       return written
     },
