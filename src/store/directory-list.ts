@@ -10,6 +10,8 @@ export interface WalkOptions {
   readonly prefix?: string
   /** Only keys after this one. */
   readonly after?: string
+  /** Keys to leave out; nobody looks at their files. */
+  readonly leaveOut?: (key: string) => boolean
 }
 
 /**
@@ -17,19 +19,24 @@ export interface WalkOptions {
  * wholly outside the prefix or before `after`, so that the first page of a large store is cheap.
  */
 export async function* walkDirectory(root: string, options: WalkOptions = {}): AsyncGenerator<ObjectInfo> {
-  const { prefix = '', after = '' } = options
-  yield* walkFolder(root, '', prefix, after)
+  const { prefix = '', after = '', leaveOut = () => false } = options
+  yield* walkFolder(root, '', { prefix, after, leaveOut })
 }
 
-async function* walkFolder(root: string, folderKey: string, prefix: string, after: string): AsyncGenerator<ObjectInfo> {
+async function* walkFolder(
+  root: string,
+  folderKey: string,
+  options: Required<WalkOptions>,
+): AsyncGenerator<ObjectInfo> {
+  const { prefix, after, leaveOut } = options
   for (const name of await sortedNames(join(root, folderKey), folderKey === '')) {
     const key = folderKey + name
     if (key.endsWith('/')) {
       const within = key.startsWith(prefix) || prefix.startsWith(key)
       const passed = key < after && !after.startsWith(key)
-      if (within && !passed) yield* walkFolder(root, key, prefix, after)
+      if (within && !passed) yield* walkFolder(root, key, options)
     } else if (key > after && key.startsWith(prefix)) {
-      const info = await statObject(root, key)
+      const info = leaveOut(key) ? undefined : await statObject(root, key)
       if (info !== undefined) yield info
     } else if (key > prefix && !key.startsWith(prefix)) {
       return

@@ -86,10 +86,14 @@ class DirectoryStore implements ObjectStore {
   }
 
   list(options: Parameters<ObjectStore['list']>[0] = {}): Promise<ListPage> {
-    const { limit = 1000, after = '', prefix = '', signal } = options
+    const { limit = 1000, after = '', prefix = '', leaveOut, signal } = options
     return this.#guarded('list', undefined, signal, async () => {
       const objects: ObjectInfo[] = []
-      for await (const info of walkDirectory(this.#files.root, { after, prefix })) {
+      for await (const info of walkDirectory(this.#files.root, {
+        after,
+        prefix,
+        ...(leaveOut === undefined ? {} : { leaveOut }),
+      })) {
         signal?.throwIfAborted()
         if (objects.length === limit) return { objects, next: objects.at(-1)?.key ?? '' }
         objects.push(info)

@@ -7,7 +7,7 @@ import { Client } from 'minio'
 import { checkedBody } from './body.ts'
 import { conditionalPut } from './conditional-put.ts'
 import { type MultipartCalls, multipartThresholdBytes, uploadInParts } from './multipart.ts'
-import { getBytes, type ObjectInfo, type ObjectStore, type PutResult } from './object-store.ts'
+import { getBytes, kept, type ObjectInfo, type ObjectStore, type PutResult } from './object-store.ts'
 import type { StoreCredentials } from './open.ts'
 import { rangeHeader } from './range.ts'
 import { currentSignal, makeRequest } from './request-signal.ts'
@@ -188,7 +188,7 @@ class MinioStore implements ObjectStore {
   }
 
   async list(options: Parameters<ObjectStore['list']>[0] = {}): ReturnType<ObjectStore['list']> {
-    const { prefix = '', after = '', limit = 1000, signal } = options
+    const { prefix = '', after = '', limit = 1000, leaveOut, signal } = options
     return this.#guarded('list', undefined, signal, async () => {
       const from = `${this.#prefix}${prefix}`
       const page = await retried(() => this.#client.listObjectsV2Query(this.#bucket, from, after, '', limit, ''))
@@ -204,7 +204,7 @@ class MinioStore implements ObjectStore {
               },
             ],
       )
-      return { objects, ...(page.isTruncated ? { next: page.nextContinuationToken } : {}) }
+      return { objects: kept(objects, leaveOut), ...(page.isTruncated ? { next: page.nextContinuationToken } : {}) }
     })
   }
 

@@ -45,6 +45,8 @@ export interface ListOptions {
   readonly after?: string
   /** At most this many objects, 1 to 1000; 1000 by default. */
   readonly limit?: number
+  /** Keys that are of no interest: left out, so that a page may hold fewer, and a store need not look at them. */
+  readonly leaveOut?: (key: string) => boolean
   readonly signal?: AbortSignal
 }
 
@@ -82,13 +84,19 @@ export interface ObjectStore {
 }
 
 /** Hands out every object under a prefix, page by page. */
-export async function* listAll(store: ObjectStore, prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectInfo> {
+export async function* listAll(
+  store: ObjectStore,
+  prefix: string,
+  signal?: AbortSignal,
+  leaveOut?: ListOptions['leaveOut'],
+): AsyncGenerator<ObjectInfo> {
   let after: string | undefined
   do {
     const page = await store.list({
       prefix,
       ...(after === undefined ? {} : { after }),
       ...(signal === undefined ? {} : { signal }),
+      ...(leaveOut === undefined ? {} : { leaveOut }),
     })
     yield* page.objects
     after = page.next
@@ -102,4 +110,9 @@ export async function getBytes(store: ObjectStore, key: string, signal?: AbortSi
   const chunks: Buffer[] = []
   for await (const chunk of object.body) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
+}
+
+/** What a list was asked for, for stores whose servers cannot leave keys out. */
+export function kept(objects: readonly ObjectInfo[], leaveOut: ListOptions['leaveOut']): readonly ObjectInfo[] {
+  return leaveOut === undefined ? objects : objects.filter(({ key }) => !leaveOut(key))
 }

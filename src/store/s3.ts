@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { checkedBody } from './body.ts'
 import { conditionalPut } from './conditional-put.ts'
 import { type MultipartCalls, multipartThresholdBytes, uploadInParts } from './multipart.ts'
-import { getBytes, type ObjectInfo, type ObjectStore, type PutResult } from './object-store.ts'
+import { getBytes, kept, type ObjectInfo, type ObjectStore, type PutResult } from './object-store.ts'
 import type { StoreCredentials } from './open.ts'
 import { rangeHeader } from './range.ts'
 import { isMissing, unquoted } from './s3-common.ts'
@@ -185,7 +185,7 @@ class S3Store implements ObjectStore {
   }
 
   async list(options: Parameters<ObjectStore['list']>[0] = {}): ReturnType<ObjectStore['list']> {
-    const { prefix = '', after, limit, signal } = options
+    const { prefix = '', after, limit, leaveOut, signal } = options
     return this.#guarded('list', undefined, signal, async () => {
       const command = new ListObjectsV2Command({
         Bucket: this.#bucket,
@@ -198,7 +198,7 @@ class S3Store implements ObjectStore {
         infoOf((entry.Key ?? '').slice(this.#prefix.length), entry.Size ?? 0, entry.ETag, entry.LastModified),
       )
       const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
-      return { objects, ...(next === undefined ? {} : { next }) }
+      return { objects: kept(objects, leaveOut), ...(next === undefined ? {} : { next }) }
     })
   }
 

@@ -180,6 +180,25 @@ export function storeContract(name: string, open: (place: string) => Promise<Obj
       expect(await keysOf(store, '')).toEqual([])
     })
 
+    it('leaves keys out of a list, on every page', async () => {
+      const store = await fresh()
+      for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) await store.put(`out/${name}`, name)
+      const seen: string[] = []
+      const asked: string[] = []
+      const leaveOut = (key: string) => {
+        asked.push(key)
+        return !['out/b', 'out/e'].includes(key)
+      }
+      let after: string | undefined
+      do {
+        const page = await store.list({ prefix: 'out/', limit: 2, leaveOut, ...(after === undefined ? {} : { after }) })
+        seen.push(...page.objects.map(({ key }) => key))
+        after = page.next
+      } while (after !== undefined)
+      expect(seen).toEqual(['out/b', 'out/e'])
+      expect(new Set(asked).size).toBe(6)
+    })
+
     it('lists in byte order, by prefix, in pages, and no store beside it', async () => {
       const store = await fresh()
       const keys = ['a', 'b-c/x', 'b/c', 'b/c.d', 'b/d/e', 'b0', 'reports/web/dt=2026-11-20/h-1.json', 'z']

@@ -1,5 +1,5 @@
 import { keys } from '../../store/keys.ts'
-import { listAll, type ObjectInfo, type ObjectStore, type PutResult } from '../../store/object-store.ts'
+import { listAll, type ObjectStore, type PutResult } from '../../store/object-store.ts'
 import { readDocuments, type SkippedReport } from '../ingest.ts'
 import { decodeDay, decodeTally, encodeDay, type DayName, type DayRollup } from './document.ts'
 import { Seen } from './seen.ts'
@@ -82,13 +82,11 @@ export async function countUnread(
 ): Promise<number> {
   const { tally, seen } = rollup
   const prefix = `${keys.reportsPrefix(name.recipe)}dt=${name.day}/`
-  const nameOf = (info: ObjectInfo) => info.key.slice(prefix.length)
-  const unread = async function* () {
-    for await (const info of listAll(store, prefix, options.signal)) if (!seen.has(nameOf(info))) yield info
-  }
+  const nameOf = (key: string) => key.slice(prefix.length)
+  const unread = listAll(store, prefix, options.signal, (key) => seen.has(nameOf(key)))
   let documents = 0
-  for await (const { info, document } of readDocuments(store, name.recipe, unread(), options.signal)) {
-    if (document === undefined || !seen.add(nameOf(info))) continue
+  for await (const { info, document } of readDocuments(store, name.recipe, unread, options.signal)) {
+    if (document === undefined || !seen.add(nameOf(info.key))) continue
     if ('reason' in document) {
       tally.counts.skipped += 1
       options.onSkipped?.(document)
