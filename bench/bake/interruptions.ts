@@ -135,7 +135,8 @@ class Trial {
       await watch
       const left = await findLeftovers(this.#options.folder, running.child.pid ?? 0, running.family)
       // The signal can also come too late for a bake that is just about to end.
-      const finished = ended.code === 0 || (await this.#published()) !== before.published
+      const finished =
+        ended.code === 0 || (await this.#published()) !== before.published || (await this.#wasKilledLate(stopSignal))
       if (finished && isClean(left) && tries < 8) {
         await rm(this.#output, { force: true })
         continue
@@ -236,6 +237,13 @@ class Trial {
     // Who is killed has no exit code.
     const wanted = stopSignal === 'SIGKILL' ? null : 130
     return code === wanted ? [] : [`exit code ${code}: ${lastWords(stderr)}`]
+  }
+
+  /** Who is killed after the image was handed over, which is one rename, has no exit code to say so; the image is whole. */
+  async #wasKilledLate(stopSignal: StopSignal): Promise<boolean> {
+    if (stopSignal !== 'SIGKILL' || (await stat(this.#output).catch(() => undefined)) === undefined) return false
+    await this.#mustBeWhole()
+    return true
   }
 
   /** The image channel as it is: what it points to is published. */

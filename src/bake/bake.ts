@@ -4,6 +4,7 @@ import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
 import type { Base } from '../base/model.ts'
 import type { Context } from '../context.ts'
+import { throwIfInterrupted } from '../disk/namespace.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { backingName, currentImage, keepInCache, linkBacking, publishImage, type ImagePlace } from '../image/images.ts'
 import { manifestSchema, type DraftManifest, type ImageManifest } from '../image/manifest.ts'
@@ -101,6 +102,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
     const made = await makeImage(context, options, job, base, folder.path)
     const { manifest, disk } = made
     if (options.output !== undefined) {
+      throwIfInterrupted(signal)
       const output = await handOver(disk, resolve(options.output))
       await linkBacking(context, dirname(output), manifest)
       return { manifest, reused: false, output, engine: made.engine }

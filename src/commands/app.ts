@@ -20,6 +20,8 @@ export interface CommandContext extends Context {
   readonly json: boolean
   /** Writes text to stdout, a trailing newline added where it lacks one. */
   print(text: string): void
+  /** What the command was for is done: an interrupt from now on changes nothing about that, nor the exit code. */
+  completed(): void
   /** Writes one JSON document to stdout, indented by two. */
   printJson(value: unknown): void
 }

@@ -80,6 +80,7 @@ export const build: BuildCommand = (app) =>
         verify: options.verify,
         ...(options.output === undefined ? {} : { output: options.output }),
       })
+      context.completed()
       if (context.json) context.printJson(result)
       else context.print(renderBake(result))
     })

@@ -29,6 +29,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
 export async function runCli(argv: readonly string[]): Promise<number> {
   const controller = new AbortController()
   const reporters: Reporter[] = []
+  let isCompleted = false
   ignoreBrokenPipe()
   const stop = () => {
     // A second signal does not wait for the clean-up.
@@ -41,12 +42,12 @@ export async function runCli(argv: readonly string[]): Promise<number> {
       open: async (command) => {
         const context = await openContext(command.optsWithGlobals<GlobalOptions>(), controller.signal)
         reporters.push(context.reporter)
-        return context
+        return { ...context, completed: () => void (isCompleted = true) }
       },
     }
     const program = await buildProgram(app, argv[2])
     await program.parseAsync(argv)
-    return controller.signal.aborted ? exitCodes.interrupted : exitCodes.ok
+    return controller.signal.aborted && !isCompleted ? exitCodes.interrupted : exitCodes.ok
   } catch (error) {
     for (const reporter of reporters) reporter.close()
     return reportFailure(error, controller.signal)
@@ -94,7 +95,7 @@ function addGlobals(command: Command): Command {
   return command
 }
 
-async function openContext(options: GlobalOptions, signal: AbortSignal): Promise<CommandContext> {
+async function openContext(options: GlobalOptions, signal: AbortSignal): Promise<Omit<CommandContext, 'completed'>> {
   const { loadConfig } = await import('../load-config.ts')
   const config = await loadConfig(process.cwd(), options.config)
   const reporter = await chooseReporter(options)
