@@ -196,6 +196,7 @@ describe('the command', () => {
     const context: CommandContext = {
       ...contextIn(dir),
       json: words.includes('--json'),
+      completed: () => {},
       print: (text) => printed.push(text),
       printJson: (value) => printed.push(JSON.stringify(value)),
     }

@@ -19,6 +19,7 @@ async function check(args: readonly string[], json = false): Promise<{ stdout: s
     reporter: silentReporter,
     signal: new AbortController().signal,
     json,
+    completed: () => {},
     print: (text) => (stdout += `${text}\n`),
     printJson: (value) => (stdout += `${JSON.stringify(value)}\n`),
   }
