@@ -68,8 +68,11 @@ install_agent() {
   cmp -s "$MEDIA/agent.sh" "$AGENT" || { cp "$MEDIA/agent.sh" "$AGENT.new" && chmod 755 "$AGENT.new" && mv "$AGENT.new" "$AGENT"; }
 }
 
+# A kept state may have seen a later channel: of another store, or one that was published, which this bake's own need not be.
+forget_channel() { rm -f /var/lib/parbake/channel.*.seen; }
+
 # No step may hold the port.
-run_step() { install_agent && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events" 3<&- 4>&- 5>&-; }
+run_step() { install_agent && forget_channel && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events" 3<&- 4>&- 5>&-; }
 
 use_proxy() { # URL|-
   rm -f "$APT_PROXY"

@@ -50,6 +50,7 @@ describe.skipIf(base === undefined || process.getuid?.() !== 0)('a bake in a con
   let folder: TempDir
   let context: Context
   let job: BakeJob
+  let earlier: BakeJob
   let server: Server
   const abort = new AbortController()
   let obstacle: string | undefined
@@ -59,12 +60,15 @@ describe.skipIf(base === undefined || process.getuid?.() !== 0)('a bake in a con
     context = await bakeContext(join(folder.path, 'cache'), abort.signal)
     server = createServer((_request, response) => response.end('from the host'))
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve))
-    job = await bakeJob(base!, [
+    const steps = [
       { name: 'write', script: writeScript },
       { name: 'isolated', script: isolatedScript((server.address() as AddressInfo).port), timeoutSeconds: 300 },
       { name: 'second', script: 'echo second >/etc/second; rm -r /srv/tree; echo now a file >/srv/tree' },
       { name: 'fails', script: 'echo what went wrong; exit 7', needs: [] },
-    ])
+    ]
+    job = await bakeJob(base!, steps, 7)
+    // As a bake to a file has it, or one from another store.
+    earlier = await bakeJob(base!, steps, 1)
     obstacle = await containerEngine.obstacle(job, context)
   })
   afterAll(async () => {
@@ -133,7 +137,7 @@ describe.skipIf(base === undefined || process.getuid?.() !== 0)('a bake in a con
     let disk: SealedDisk
     {
       const from = { folder: kept!.layer, chain: [kept!.layer], note: kept!.note }
-      await using session = await containerEngine.open(job, { from, layer, work }, context)
+      await using session = await containerEngine.open(earlier, { from, layer, work }, context)
       const report = await session.runStep('second')
       expect(report.instance).toBe(kept!.note.instanceId)
       expect(report.steps.map((step) => [step.name, step.outcome]).slice(0, 3)).toEqual([

@@ -9,13 +9,14 @@ import { signingKey, testRecipe, type StepSpec } from '../support/agent.ts'
 export async function bakeJob(
   base: { readonly name: string; readonly digest: Sha256; readonly path: string },
   specs: readonly StepSpec[],
+  serial = 1,
 ): Promise<BakeJob> {
   const key = signingKey()
   const recipe = testRecipe(specs, { name: 'tiny' })
   const bundle = await packBundle(recipe)
   const content = {
     kind: 'bundle' as const,
-    ...{ recipe: 'tiny', channel: 'stable', serial: 1, expires: 0 },
+    ...{ recipe: 'tiny', channel: 'stable', serial, expires: 0 },
     ...{ bundle: bundle.sha256, bundleBytes: bundle.bytes.length, agent: loadAgent().sha256 },
     published: channelTime(Date.now()),
   }
