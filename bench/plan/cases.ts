@@ -2,23 +2,13 @@ import type { Needs } from '../../src/plan/closure.ts'
 import type { Profile, Spread, StepProfile } from '../../src/profile/model.ts'
 import type { Recipe, Step } from '../../src/recipe/model.ts'
 import { sha256 } from '../../src/util/sha256.ts'
+import { random } from '../random.ts'
 
 export interface Shape {
   readonly name: string
   readonly needs: Needs
   readonly weights: readonly number[]
   readonly costs: readonly number[]
-}
-
-/** mulberry32: small, and the same everywhere. */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 const numbers = (size: number) => Array.from({ length: size }, (_, index) => index)

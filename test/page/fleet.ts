@@ -7,23 +7,13 @@ import { loadSigningKey } from '../../src/keys/files.ts'
 import { loadConfig } from '../../src/load-config.ts'
 import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
+import { random as seeded } from '../../bench/random.ts'
 import type { Recipe, Step } from '../../src/recipe/model.ts'
 import { openDirectoryStore } from '../../src/store/directory.ts'
 import { keys } from '../../src/store/keys.ts'
 import type { ObjectStore } from '../../src/store/object-store.ts'
 import { sha256 } from '../../src/util/sha256.ts'
 import { runCli, type CliHome } from '../support/cli.ts'
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 const recipeYaml = (release: string) => `name: web
 description: A web server with its application

@@ -4,13 +4,14 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { random as seeded } from '../../bench/random.ts'
 import type { Browser } from 'playwright-core'
 import type { PageData } from '../../src/page/data.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
 import { openDirectoryStore } from '../../src/store/directory.ts'
 import { cliHome, cliPath, collect, runCli, startCli, type CliHome } from '../support/cli.ts'
 import { openBrowser, watch } from './browser.ts'
-import { makeReport, put, seeded, writeFleet } from './fleet.ts'
+import { makeReport, put, writeFleet } from './fleet.ts'
 
 interface Serving extends AsyncDisposable {
   readonly url: string

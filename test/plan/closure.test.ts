@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { boundedClosure } from '../../src/plan/bounded-closure.ts'
 import { ClosureSolver, inOrder, maxClosure, reduceNeeds, sumOf, type Needs } from '../../src/plan/closure.ts'
-import { closuresOf, maskOf, random, randomNeeds, sumOfMask } from './random.ts'
+import { random } from '../../bench/random.ts'
+import { closuresOf, maskOf, randomNeeds, sumOfMask } from './random.ts'
 
 const seeds = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 

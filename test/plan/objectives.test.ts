@@ -4,7 +4,8 @@ import type { Plan } from '../../src/plan/model.ts'
 import { smallestShare } from '../../src/plan/settings.ts'
 import type { Step } from '../../src/recipe/model.ts'
 import { step } from '../profile/support.ts'
-import { closuresOf, random, randomNeeds, sumOfMask } from './random.ts'
+import { random } from '../../bench/random.ts'
+import { closuresOf, randomNeeds, sumOfMask } from './random.ts'
 import { baked, MiB, planWorld, stepOf, type Measured, type World } from './support.ts'
 
 const steps = [

@@ -4,7 +4,7 @@ import { makePlan } from '../../src/plan/make-plan.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import type { Report } from '../../src/profile/report.ts'
 import { launch, recipe, report, step, stepReport } from '../profile/support.ts'
-import { random } from './random.ts'
+import { random } from '../../bench/random.ts'
 import { image } from './support.ts'
 
 const steps = [step('big'), step('small'), step('check', { when: 'always' })]

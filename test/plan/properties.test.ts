@@ -3,7 +3,7 @@ import { makePlan } from '../../src/plan/make-plan.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import type { BakeChoice, Recipe, Step, When } from '../../src/recipe/model.ts'
 import { recipe, report, step, stepReport } from '../profile/support.ts'
-import { random } from './random.ts'
+import { random } from '../../bench/random.ts'
 
 function randomRecipe(next: () => number): Recipe {
   const steps: Step[] = []

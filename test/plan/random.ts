@@ -1,14 +1,3 @@
-/** mulberry32: small, and the same everywhere, so that a failing seed can be run again. */
-export function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Needs of `size` items on earlier ones, in an order of indexes that is not theirs. */
 export function randomNeeds(size: number, density: number, next: () => number): number[][] {
   const names = Array.from({ length: size }, (_, index) => index).toSorted(() => next() - 0.5)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatRate } from '../../src/plan/sensitivity.ts'
 import { step } from '../profile/support.ts'
-import { random } from './random.ts'
+import { random } from '../../bench/random.ts'
 import { planWorld, stepOf, type World } from './support.ts'
 
 const rateIn = (text: string | undefined): number | undefined => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { random } from '../../bench/random.ts'
 import { creditOf, planEviction, planExpiry, type Candidate } from '../../src/step-cache/eviction.ts'
 import { defaultBound, leastFree, missingBytes } from '../../src/step-cache/limits.ts'
 
@@ -64,15 +65,9 @@ describe('planEviction', () => {
   })
 })
 
-/** Mulberry32: the same numbers everywhere. */
 function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
+  const next = random(seed)
+  return (below) => Math.floor(next() * 2 ** 32) % below
 }
 
 function randomForest(random: (below: number) => number): readonly Candidate[] {

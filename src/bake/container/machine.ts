@@ -53,7 +53,8 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
   await using stack = new Cleanup()
   stack.defer(() => rm(control, { recursive: true, force: true }))
   await writeControl(options)
-  const port = await Port.create(control, (line) => context.reporter.emit({ type: 'console', source: 'bake', line }))
+  const onLine = (line: string) => context.reporter.emit({ type: 'console', source: 'bake', line })
+  const port = await Port.create(control, onLine)
   stack.defer(() => port.close())
   const name = `parbake-${process.pid}-${options.instanceId.slice(-8)}`
   const cgroups = stack.use(
@@ -61,7 +62,6 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
   )
   const { namespace, root, readOnly, network, consoleLog } = options
   const args = nspawnArgs({ name, hostname: bakeHostname, root, control, readOnly })
-  const onLine = (line: string) => context.reporter.emit({ type: 'console', source: 'bake', line })
   const container = stack.use(
     await startNspawn(namespace, args, { procsFiles: cgroups.procsFiles, consoleLog, onLine }),
   )

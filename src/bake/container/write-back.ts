@@ -7,6 +7,7 @@ import type { MountNamespace } from '../../disk/namespace.ts'
 import type { Partition } from '../../disk/layout.ts'
 import { createOverlay } from '../../image/qemu-img.ts'
 import { phase } from '../../report/events.ts'
+import { parseExtents } from '../../seal/ext.ts'
 import { run } from '../../system/run.ts'
 import { needTool } from '../../system/tools.ts'
 import type { SealedDisk } from '../engine.ts'
@@ -126,13 +127,7 @@ async function zero({ reporter, signal }: Context, path: string, offset: number,
 
 /** The blocks of a journal but its first, which is its header, from what debugfs says about inode 8. Pure. */
 export function journalExtents(text: string): readonly { readonly first: number; readonly count: number }[] {
-  const [, list] = /^EXTENTS:\n([\s\S]*)/m.exec(text) ?? []
-  const extents = [...(list ?? '').matchAll(/\((\d+)(?:-(\d+))?\):(\d+)(?:-(\d+))?/g)].map(([, from, to, first]) => ({
-    from: Number(from),
-    count: Number(to ?? from) - Number(from) + 1,
-    first: Number(first),
-  }))
-  return extents
-    .map(({ from, count, first }) => (from === 0 ? { first: first + 1, count: count - 1 } : { first, count }))
-    .filter(({ count }) => count > 0)
+  return parseExtents(text)
+    .filter(({ length }) => length > 0)
+    .map(({ start, length }) => ({ first: start, count: length }))
 }
