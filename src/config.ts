@@ -35,6 +35,8 @@ export interface BakeDefaults {
   readonly engine: 'auto' | 'container' | 'vm'
   /** Most bytes, as stored, that an image may add to its base; undefined for no limit. */
   readonly maxGrowthBytes: number | undefined
+  /** How often an image is launched before it is published; what is recorded is the median. */
+  readonly verifyLaunches: number
 }
 
 /** How hosts reach and authenticate to the store. */

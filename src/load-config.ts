@@ -91,7 +91,11 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     vm: { memoryMiB: vm.memory ?? 1024, cpus: vm.cpus ?? 2, accelerator: vm.accelerator ?? 'auto' },
     plan: planOf(plan, bake.maxGrowth),
     tune: { level: tune.level ?? 'default', only: tune.only, except: tune.except ?? [] },
-    bake: { engine: bake.engine ?? 'auto', maxGrowthBytes: bake.maxGrowth },
+    bake: {
+      engine: bake.engine ?? 'auto',
+      maxGrowthBytes: bake.maxGrowth,
+      verifyLaunches: bake.verifyLaunches ?? 1,
+    },
   }
 }
 
@@ -243,6 +247,7 @@ function configSchema(z: typeof Zod) {
       .strictObject({
         engine: z.enum(['auto', 'container', 'vm']).optional(),
         maxGrowth: size.optional(),
+        verifyLaunches: z.number().int().min(1).max(20).optional(),
       })
       .optional(),
   })

@@ -49,6 +49,8 @@ export interface BakeOptions {
   readonly output?: string
   /** False: do not launch the image before it is handed over; only with `output`. */
   readonly verify?: boolean
+  /** Instead of the configured number. */
+  readonly verifyLaunches?: number
 }
 
 export interface BakeResult {
@@ -160,6 +162,7 @@ async function makeImage(
       ? undefined
       : await verifyByLaunch(context, {
           ...{ recipe, job, disk, steps: bakedSteps(plan), bakeReport: result.ran.report },
+          launches: options.verifyLaunches ?? context.config.bake.verifyLaunches,
         })
   const manifest = await describe(context, {
     ...{ options, job, base, disk, thin, verification, engine: engine.name },
@@ -230,7 +233,7 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
   }
 }
 
-/** The plan's prediction beside what the verifying launch took, counted from the same moment. */
+/** The plan's prediction beside what the verifying launches took, counted from the same moment. */
 function predictedBeside(
   { unbakedSeconds, bakedSeconds, interval, fromPowerOn }: NonNullable<Plan['prediction']>,
   verification: ImageManifest['verification'] | undefined,

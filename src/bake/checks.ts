@@ -35,6 +35,36 @@ export function verificationChecks({ imageId, bakedDigests, bake, launch }: Chec
   ]
 }
 
+/**
+ * The checks of each of at least one launch, and that no two have an identity in common. Of each check there is one: the first
+ * that failed, else the last launch's. Pure.
+ */
+export function checksOfLaunches({
+  launches,
+  ...input
+}: Omit<CheckInput, 'launch'> & { readonly launches: readonly Report[] }): readonly VerificationCheck[] {
+  const byName = new Map<string, VerificationCheck>()
+  for (const launch of launches) {
+    for (const each of verificationChecks({ ...input, launch })) {
+      if (byName.get(each.name)?.ok !== false) byName.set(each.name, each)
+    }
+  }
+  return [...byName.values(), ...(launches.length > 1 ? [launchesDiffer(launches)] : [])]
+}
+
+const identities: readonly (readonly [string, (launch: Report) => string])[] = [
+  ['machine-id', (launch) => launch.identity.machineId],
+  ['SSH host keys', (launch) => launch.identity.sshHostKeys],
+  ['hostname', (launch) => launch.identity.hostname],
+  ['instance id', (launch) => launch.instance],
+]
+
+function launchesDiffer(launches: readonly Report[]): VerificationCheck {
+  const same = identities.flatMap(([name, of]) => (new Set(launches.map(of)).size < launches.length ? [name] : []))
+  const detail = same.length === 0 ? `${launches.length} launches` : `the same in two launches: ${same.join(', ')}`
+  return check('launches-differ', same.length === 0, detail)
+}
+
 function check(name: string, ok: boolean, detail: string): VerificationCheck {
   return { name, ok, detail }
 }

@@ -23,11 +23,17 @@ export function renderBake({ manifest, reused, serial, output, engine }: BakeRes
     ...(verification === undefined
       ? ['  verified: no (--no-verify)']
       : [
-          `  verified: ready after ${formatSeconds(verification.launchSeconds)}; ${verification.checks.length} checks passed`,
+          `  verified: ready after ${formatSeconds(verification.launchSeconds)}${manyLaunches(verification.launches)}; ${verification.checks.length} checks passed`,
         ]),
     ...(output === undefined
       ? [`  channel:  ${manifest.channel ?? '-'}, serial ${serial ?? 0}`]
       : [`  file:     ${output}`]),
     '',
   ].join('\n')
+}
+
+function manyLaunches(launches: readonly { readonly launchSeconds: number }[] = []): string {
+  if (launches.length < 2) return ''
+  const seconds = launches.map((each) => each.launchSeconds).toSorted((a, b) => a - b)
+  return ` (median of ${seconds.length} launches, ${formatSeconds(seconds[0] ?? 0)} to ${formatSeconds(seconds.at(-1) ?? 0)})`
 }

@@ -2,12 +2,13 @@ import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
 import type { ImageManifest, VerificationCheck } from '../image/manifest.ts'
 import { launch } from '../launch/launch.ts'
+import { middle } from '../plan/evidence.ts'
 import type { PlannedStep } from '../plan/model.ts'
 import type { Report } from '../profile/report.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
 import { formatSeconds } from '../report/reporters.ts'
-import { verificationChecks } from './checks.ts'
+import { checksOfLaunches } from './checks.ts'
 import type { BakeJob } from './engine.ts'
 
 export interface VerifyInput {
@@ -18,14 +19,42 @@ export interface VerifyInput {
   /** What the bake reported: whose identity must not come back. */
   readonly bakeReport: Report
   readonly disk: string
+  /** At least one: single launches spread, so what is recorded is the median. */
+  readonly launches: number
 }
 
-/** Launches the image as a fleet would and checks what the host reports. Throws UserError where a check fails. */
+interface VerifyingLaunch {
+  readonly launchSeconds: number
+  readonly report: Report
+}
+
+/** Launches the image as a fleet would and checks what the hosts report. Throws UserError where a check fails. */
 export async function verifyByLaunch(context: Context, input: VerifyInput): Promise<ImageManifest['verification']> {
-  const { job, recipe, disk, steps } = input
-  const { launchSeconds, report } = await phase(
+  const bakedDigests = new Set(input.steps.map((step) => step.digest))
+  const done: VerifyingLaunch[] = []
+  let checks: readonly VerificationCheck[] = []
+  while (done.length < input.launches) {
+    done.push(await launchOnce(context, input, done.length + 1))
+    checks = checksOfLaunches({
+      ...{ imageId: input.job.imageId, bakedDigests, bake: input.bakeReport },
+      launches: done.map(({ report }) => report),
+    })
+    refuseFailed(checks)
+  }
+  const launches = done.map(({ launchSeconds, report }) => ({ readyUptime: report.readyUptime, launchSeconds }))
+  return {
+    readyUptime: middle(launches.map((each) => each.readyUptime)),
+    launchSeconds: middle(launches.map((each) => each.launchSeconds)),
+    ...(launches.length > 1 ? { launches } : {}),
+    checks: [...checks],
+  }
+}
+
+function launchOnce(context: Context, input: VerifyInput, number: number): Promise<VerifyingLaunch> {
+  const { job, recipe, disk, launches } = input
+  return phase(
     context.reporter,
-    'verify by launching the image',
+    `verify by launching the image${launches === 1 ? '' : `, ${number} of ${launches}`}`,
     async () => {
       await using launched = await launch(context, {
         recipe,
@@ -37,14 +66,6 @@ export async function verifyByLaunch(context: Context, input: VerifyInput): Prom
     },
     (result) => ({ detail: `ready after ${formatSeconds(result.launchSeconds)}` }),
   )
-  const checks = verificationChecks({
-    imageId: job.imageId,
-    bakedDigests: new Set(steps.map((step) => step.digest)),
-    bake: input.bakeReport,
-    launch: report,
-  })
-  refuseFailed(checks)
-  return { readyUptime: report.readyUptime, launchSeconds, checks: [...checks] }
 }
 
 function refuseFailed(checks: readonly VerificationCheck[]): void {

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { bake } from '../bake/bake.ts'
 import { engineNames, type EngineName } from '../bake/engine.ts'
 import { defaultFailureMode, failureModes, type FailureMode } from '../bake/on-failure.ts'
@@ -23,6 +23,7 @@ interface Options extends PlanOptions {
   readonly cache: boolean
   readonly output?: string
   readonly verify: boolean
+  readonly verifyLaunches?: number
 }
 
 /** `parbake bake RECIPE`: plan, bake, seal, verify, publish. */
@@ -50,6 +51,7 @@ export const build: BuildCommand = (app) =>
     .option('--no-cache', 'run every step, whatever earlier bakes left')
     .option('-o, --output <file>', 'write the image to this file and publish nothing')
     .option('--no-verify', 'do not launch the image before handing it over; only with --output')
+    .option('--verify-launches <n>', 'launch the image so many times and record the median (default: 1)', parseLaunches)
     .option('--force', 'bake even if the current image has the same base and steps')
     .option('--dry-run', 'print the plan and stop')
     .action(async (folder: string, options: Options, command: Command) => {
@@ -78,9 +80,16 @@ export const build: BuildCommand = (app) =>
         onFailure: options.onFailure ?? defaultFailureMode({ json: context.json, interactive }),
         useCache: options.cache,
         verify: options.verify,
+        ...(options.verifyLaunches === undefined ? {} : { verifyLaunches: options.verifyLaunches }),
         ...(options.output === undefined ? {} : { output: options.output }),
       })
       context.completed()
       if (context.json) context.printJson(result)
       else context.print(renderBake(result))
     })
+
+function parseLaunches(text: string): number {
+  const launches = Number(text)
+  if (!/^\d{1,2}$/.test(text) || launches < 1 || launches > 20) throw new InvalidArgumentError('Give 1 to 20 launches.')
+  return launches
+}

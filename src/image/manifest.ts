@@ -71,14 +71,16 @@ export const manifestSchema = z.looseObject({
   /** What the look from outside at the finished disk covered; it found nothing, or there would be no image. */
   seal: z.object({ filesLooked: bytes, bytesScanned: bytes }).optional(),
   verification: z.object({
-    /** Seconds since the kernel started until the image's first converge was done. */
+    /** Seconds since the kernel started until the image's first converge was done; the median of `launches`. */
     readyUptime: seconds,
     /** The same from the start of QEMU, on the host's clock. */
     launchSeconds: seconds,
+    /** Each verifying launch in order, where there was more than one. */
+    launches: z.array(z.object({ readyUptime: seconds, launchSeconds: seconds })).optional(),
     checks: z.array(verificationCheck),
   }),
   /**
-   * What the plan foretold, with the interval for one launch, and beside it what the verifying launch took; absent where
+   * What the plan foretold, with the interval for one launch, and beside it the median of the verifying launches; absent where
    * nothing had been measured.
    */
   predicted: z

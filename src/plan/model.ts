@@ -153,11 +153,13 @@ export interface Prediction {
   readonly basis: 'images' | 'base' | 'medians'
 }
 
-/** What was foretold for an earlier image and what its verifying launch took, on the machine that baked it. */
+/** What was foretold for an earlier image and the median of its verifying launches, on the machine that baked it. */
 export interface EarlierPrediction {
   readonly imageId: string
   readonly predictedSeconds: number
   readonly measuredSeconds: number
+  /** How many verifying launches there were. */
+  readonly launches: number
   /** (measured - predicted) / predicted. */
   readonly error: number
 }

@@ -4,7 +4,7 @@ import type { Report, StepReport } from '../profile/report.ts'
 import type { Candidate } from './costs.ts'
 import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
-import { soonerInImage } from './image-start.ts'
+import { keySearchDeviation, soonerInImage } from './image-start.ts'
 import { assumed } from './settings.ts'
 
 /** Share of launches that the interval should hold. */
@@ -58,7 +58,7 @@ export function predict(
     residualSeconds,
     current: allRan.current,
     fromPowerOn: allRan.firmwareSeconds !== undefined,
-    interval: intervalOf(samples, bakedSeconds),
+    interval: intervalOf(samples, bakedSeconds, chosen.length === 0 ? 0 : middle(chosen.map(keySearchDeviation))),
     basis: chosen.length === 0 ? 'medians' : onImages.length > 0 ? 'images' : 'base',
   }
 }
@@ -110,10 +110,11 @@ function firmwareOf(boot: Report, { ready }: Profile): number | undefined {
 
 /**
  * Where one more launch should be: m ± t(0.95, ν + n - 1) · σ · √(1 + 1/n), the prediction interval for normal samples, with
- * σ² = (ν · (0.05 m)² + (n - 1) · s²) / (ν + n - 1): a spread of 5 % is assumed, and counts like ν = 4 boots, for two boots
- * by themselves say next to nothing of a spread. From 40 samples on it is their own quantiles.
+ * σ² = (ν · ((0.05 m)² + k²) + (n - 1) · s²) / (ν + n - 1): a spread of 5 % and that of making host keys (`keySeconds`, a
+ * standard deviation k) are assumed, and count like ν = 4 boots, for two boots by themselves say next to nothing of a spread.
+ * From 40 samples on it is their own quantiles.
  */
-export function intervalOf(samples: readonly number[], centre: number): Interval {
+export function intervalOf(samples: readonly number[], centre: number, keySeconds = 0): Interval {
   const count = samples.length
   if (count >= empiricalFrom) {
     const sorted = samples.toSorted((a, b) => a - b)
@@ -123,19 +124,20 @@ export function intervalOf(samples: readonly number[], centre: number): Interval
       ...{ coverage, formula: 'empirical', samples: count },
     }
   }
-  const half = halfWidth(samples, centre)
+  const half = halfWidth(samples, centre, keySeconds)
   return {
     ...{ lowSeconds: Math.max(0, centre - half), highSeconds: centre + half },
     ...{ coverage, formula: count < 2 ? 'assumed' : 'student-t', samples: count },
   }
 }
 
-function halfWidth(samples: readonly number[], centre: number): number {
+function halfWidth(samples: readonly number[], centre: number, keySeconds: number): number {
   const count = samples.length
   const mean = samples.reduce((sum, value) => sum + value, 0) / count
   const squares = samples.reduce((sum, value) => sum + (value - mean) ** 2, 0)
   const freedom = assumed.spreadBoots + count - 1
-  const variance = (assumed.spreadBoots * (assumed.spread * centre) ** 2 + squares) / freedom
+  const expected = (assumed.spread * centre) ** 2 + keySeconds ** 2
+  const variance = (assumed.spreadBoots * expected + squares) / freedom
   const t = studentT[Math.min(freedom, studentT.length) - 1] ?? 1.697
   return t * Math.sqrt(variance * (1 + 1 / count))
 }
@@ -147,6 +149,7 @@ export function earlierPredictions(images: readonly PlanImage[]): readonly Earli
     // Manifests of before said nothing of it: what was foretold then had the firmware's time where launches were timed.
     const measured = predicted.measuredSeconds ?? verification.launchSeconds
     const error = (measured - predicted.bakedSeconds) / predicted.bakedSeconds
-    return [{ imageId, predictedSeconds: predicted.bakedSeconds, measuredSeconds: measured, error }]
+    const launches = verification.launches?.length ?? 1
+    return [{ imageId, predictedSeconds: predicted.bakedSeconds, measuredSeconds: measured, launches, error }]
   })
 }

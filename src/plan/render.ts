@@ -154,9 +154,9 @@ const bases = { images: 'of an image', base: 'of the plain base', medians: "from
 function earlierText(earlier: readonly EarlierPrediction[], style: TableStyle): string {
   const rows = earlier
     .slice(-5)
-    .map(({ imageId, predictedSeconds, measuredSeconds, error }) => [
+    .map(({ imageId, predictedSeconds, measuredSeconds, launches, error }) => [
       imageId,
-      `predicted ${formatSeconds(predictedSeconds)}, measured ${formatSeconds(measuredSeconds)} (${error < 0 ? '-' : '+'}${formatShare(Math.abs(error))})`,
+      `predicted ${formatSeconds(predictedSeconds)}, measured ${formatSeconds(measuredSeconds)} (${error < 0 ? '-' : '+'}${formatShare(Math.abs(error))}; ${launches === 1 ? 'one launch' : `median of ${launches} launches`})`,
     ])
   return listing('earlier predictions', rows, style)
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { verificationChecks } from '../../src/bake/checks.ts'
+import { checksOfLaunches, verificationChecks } from '../../src/bake/checks.ts'
 import { reportSchema, type Report } from '../../src/profile/report.ts'
 
 const load = (name: string): Report =>
@@ -62,5 +62,41 @@ describe('verification of an image', () => {
     ],
   ])('%s fails', (_what, change, names) => {
     expect(failed(change)).toEqual(names)
+  })
+})
+
+describe('verification by more than one launch', () => {
+  const other: Report = {
+    ...launch,
+    instance: 'iid-2',
+    identity: { machineId: 'd', sshHostKeys: 'e', hostname: 'f' },
+  }
+  const of = (...launches: Report[]) => checksOfLaunches({ ...input, launches })
+
+  test('one launch has the checks it always had', () => {
+    expect(of(launch)).toEqual(verificationChecks(input))
+  })
+
+  test('two launches pass each check, and differ', () => {
+    const checks = of(launch, other)
+    expect(checks.filter(({ ok }) => !ok)).toEqual([])
+    expect(checks.at(-1)).toEqual({ name: 'launches-differ', ok: true, detail: '2 launches' })
+  })
+
+  test('a failure in any of them stays, whatever comes after', () => {
+    const broken: Report = { ...other, outcome: 'failed', error: 'no route', instance: 'iid-3' }
+    expect(of(launch, broken, other).find(({ name }) => name === 'converged')).toEqual({
+      ...{ name: 'converged', ok: false, detail: 'no route' },
+    })
+  })
+
+  test.each<[string, Partial<Report>, string]>([
+    ['machine-id', { identity: { ...other.identity, machineId: launch.identity.machineId } }, 'machine-id'],
+    ['host keys', { identity: { ...other.identity, sshHostKeys: launch.identity.sshHostKeys } }, 'SSH host keys'],
+    ['name', { identity: { ...other.identity, hostname: launch.identity.hostname } }, 'hostname'],
+    ['instance id', { instance: launch.instance }, 'instance id'],
+  ])('two launches with the same %s fail', (_what, change, name) => {
+    const last = of(launch, { ...other, ...change }).at(-1)
+    expect(last).toEqual({ name: 'launches-differ', ok: false, detail: `the same in two launches: ${name}` })
   })
 })

@@ -7,7 +7,9 @@ const steps = [
   { name: 'none', diskBytes: 0 },
   { name: 'large', diskBytes: 80 * mib },
 ]
-const config = (maxGrowthBytes: number | undefined) => ({ bake: { engine: 'auto' as const, maxGrowthBytes } })
+const config = (maxGrowthBytes: number | undefined) => ({
+  bake: { engine: 'auto' as const, maxGrowthBytes, verifyLaunches: 1 },
+})
 
 describe('the size of an image', () => {
   test('a whole image adds what it is larger than its base, a thin one all of itself', () => {

@@ -50,7 +50,7 @@ const defaults = {
   vm: { memoryMiB: 1024, cpus: 2, accelerator: 'auto' },
   plan: {},
   tune: { level: 'default', only: undefined, except: [] },
-  bake: { engine: 'auto', maxGrowthBytes: undefined },
+  bake: { engine: 'auto', maxGrowthBytes: undefined, verifyLaunches: 1 },
 }
 
 describe('without a file', () => {
@@ -127,7 +127,7 @@ plan:
   {minSaving: 2s, minShare: 0.1, target: 45s, maxImageGrowth: 150MiB, launchesPerDay: 12, secondsPerGiB: 2, rebake: 2h,
   bakeWeight: 0.2, prices: {currency: EUR, launchHour: 0.5, bakeHour: 0.2, storageGiBMonth: 0.05}}
 tune: {level: deeper, except: [ssh-rsa-ahead]}
-bake: {engine: vm, maxGrowth: 200MiB}
+bake: {engine: vm, maxGrowth: 200MiB, verifyLaunches: 3}
 `
     expect(await withFile(text)).toEqual({
       file: '/ROOT/parbake.yaml',
@@ -162,7 +162,7 @@ bake: {engine: vm, maxGrowth: 200MiB}
         prices: { currency: 'EUR', launchHour: 0.5, bakeHour: 0.2, storageGiBMonth: 0.05 },
       },
       tune: { level: 'deeper', only: undefined, except: ['ssh-rsa-ahead'] },
-      bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2 },
+      bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2, verifyLaunches: 3 },
     })
   })
 

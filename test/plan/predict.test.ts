@@ -80,7 +80,7 @@ describe('a prediction', () => {
         { name: 'modules-final', start: 27, end: 80, result: 'running' },
       ],
     }
-    const seconds = (tunings: readonly string[], record: Report['boot'] = boot) => {
+    const predicted = (tunings: readonly string[], record: Report['boot'] = boot) => {
       const steps = [
         { ...stepReport('big', 30), startUptime: 33 },
         stepReport('small', 0.5, { startUptime: 63 }),
@@ -92,8 +92,9 @@ describe('a prediction', () => {
         evidence: { boots: [measured], images: [] },
         tunings: tunings.map((name) => ({ name, title: '', apply: true, why: '' })),
       })
-      return plan.prediction?.bakedSeconds
+      return plan.prediction
     }
+    const seconds = (...given: Parameters<typeof predicted>) => predicted(...given)?.bakedSeconds
     const rest = 66 - 30 + 0.02
 
     it.each<[string, string[], number]>([
@@ -103,6 +104,18 @@ describe('a prediction', () => {
       ['counts no tuning that does not show', ['cpu-share', 'initrd-trim'], 8],
     ])('%s', (_, tunings, sooner) => {
       expect(seconds(tunings)).toBeCloseTo(rest - sooner, 9)
+    })
+
+    it('widens the interval by what making the RSA host key varies', () => {
+      const halfWidth = (record?: Report['boot']) => {
+        const { bakedSeconds = NaN, interval: { highSeconds } = { highSeconds: NaN } } = predicted([], record) ?? {}
+        return { centre: bakedSeconds, half: highSeconds - bakedSeconds }
+      }
+      const without = halfWidth({ ...boot, cloudInit: boot.cloudInit.filter(({ name }) => !name.endsWith('ssh')) })
+      expect(without.half).toBeCloseTo(2.132 * Math.SQRT2 * 0.05 * without.centre, 9)
+      const { centre, half } = halfWidth()
+      // Three of the four seconds are the RSA key's; t for four boots that are assumed and none more.
+      expect(half).toBeCloseTo(2.132 * Math.SQRT2 * Math.hypot(0.05 * centre, 3 / Math.SQRT2), 9)
     })
 
     it('takes stages where units are missing, and nothing where both are', () => {
@@ -166,13 +179,17 @@ describe('the interval', () => {
 
 it('earlier predictions are held against what was measured', () => {
   const predicted = { unbakedSeconds: 200, bakedSeconds: 50, measuredSeconds: 45 }
+  const each = { readyUptime: 40, launchSeconds: 45 }
   const images = [
     image(steps, [], { imageId: 'a' }),
     image(steps, [], { imageId: 'b', predicted: { unbakedSeconds: 200, bakedSeconds: 40 } }),
-    image(steps, [], { imageId: 'c', predicted }),
+    image(steps, [], {
+      ...{ imageId: 'c', predicted },
+      verification: { readyUptime: 40, launchSeconds: 45, launches: [each, each, each], checks: [] },
+    }),
   ]
   expect(earlierPredictions(images)).toEqual([
-    { imageId: 'b', predictedSeconds: 40, measuredSeconds: 45, error: 0.125 },
-    { imageId: 'c', predictedSeconds: 50, measuredSeconds: 45, error: -0.1 },
+    { imageId: 'b', predictedSeconds: 40, measuredSeconds: 45, launches: 1, error: 0.125 },
+    { imageId: 'c', predictedSeconds: 50, measuredSeconds: 45, launches: 3, error: -0.1 },
   ])
 })

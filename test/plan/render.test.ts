@@ -75,7 +75,7 @@ plan ${plan.planDigest.slice(0, 12)}
   it('shows money, earlier predictions and the image in force where there are any', () => {
     const text = renderPlan(planWorld(world), plain)
     expect(text).toMatch(/^ {2}a month +\d+\.\d\d EUR of launches saved; 0\.0\d EUR of bakes, 0\.00 EUR of storage$/m)
-    expect(text).toContain('predicted 50.0 s, measured 47.5 s (-5.0 %)')
+    expect(text).toContain('predicted 50.0 s, measured 47.5 s (-5.0 %; one launch)')
     expect(text).toMatch(/^against web-\S+, in force:\n {2}drops {7}small\n {2}bakes anew {2}big$/m)
   })
 
