@@ -24,6 +24,7 @@ import type { Context } from '../src/context.ts'
 import { fetchImage, findImage } from '../src/image/images.ts'
 import { dataRanges } from '../src/image/data-ranges.ts'
 import { createOverlay } from '../src/image/qemu-img.ts'
+import { readContents } from '../src/image/qcow2/contents.ts'
 import { writeQcow2 } from '../src/image/qcow2/write.ts'
 import { silentReporter } from '../src/report/reporters.ts'
 import { loadTrustedKeys } from '../src/keys/index.ts'
@@ -231,7 +232,8 @@ async function tunedCopy(image: string, names: readonly string[], folder: string
   const { signal } = new AbortController()
   const ranges = await dataRanges({ reporter: silentReporter, signal }, { path: raw, format: 'raw' })
   const { size: sizeBytes } = await stat(raw)
-  await writeQcow2({ source: raw, sizeBytes, ranges, target, workFolder: folder, signal })
+  const contents = await readContents(raw, ranges, signal)
+  await writeQcow2({ source: raw, sizeBytes, contents, target, workFolder: folder, signal })
   await rm(raw)
   return target
 }

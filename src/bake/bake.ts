@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
 import type { Base } from '../base/model.ts'
+import type { SigningKey } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { throwIfInterrupted } from '../disk/namespace.ts'
 import { hasCode, UserError } from '../errors.ts'
@@ -14,6 +15,7 @@ import { startPackageCache } from '../package-cache/server.ts'
 import { appliedTunings, bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
+import type { SealReport } from '../seal/check.ts'
 import { sealNeedles } from '../seal/needles.ts'
 import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
@@ -101,7 +103,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
       ...(unpublished ? {} : { store }),
     })
     await using folder = await bakeFolder(config)
-    const made = await makeImage(context, options, job, base, folder.path)
+    const made = await makeImage(context, options, { job, base, signingKey, work: folder.path })
     const { manifest, disk } = made
     if (options.output !== undefined) {
       throwIfInterrupted(signal)
@@ -130,12 +132,18 @@ interface MadeImage {
   readonly engine: string
 }
 
+interface ImageInput {
+  readonly job: BakeJob
+  readonly base: Base
+  readonly signingKey: SigningKey
+  /** A folder that is gone when the bake is over. */
+  readonly work: string
+}
+
 async function makeImage(
   context: Context,
   options: BakeOptions,
-  job: BakeJob,
-  base: Base,
-  work: string,
+  { job, base, signingKey, work }: ImageInput,
 ): Promise<MadeImage> {
   const { recipe, plan } = options
   const thin = options.thin === true
@@ -150,7 +158,7 @@ async function makeImage(
       useCache: options.useCache !== false,
     })
     const seal = await finishDisk(context, {
-      ...{ job, sealed: ran.disk, thin, target: disk, work },
+      ...{ job, sealed: ran.disk, thin, target: disk, signingKey, work },
       needles: sealNeedles({ environment: process.env, userData: bakeUserData(), report: ran.report }),
     })
     return { ran, seal }
@@ -197,7 +205,7 @@ interface DescribeInput {
   readonly thin: boolean
   readonly engine: EngineName
   readonly ran: JobResult
-  readonly seal: { readonly filesLooked: number; readonly bytesScanned: number }
+  readonly seal: SealReport
   readonly verification: ImageManifest['verification'] | undefined
 }
 
@@ -227,7 +235,7 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
     parbakeVersion: packageVersion(),
     accelerator: ran.accelerator,
     engine,
-    seal: { filesLooked: seal.filesLooked, bytesScanned: seal.bytesScanned },
+    seal: { filesLooked: seal.filesLooked, bytesScanned: seal.bytesLooked, bytesSeen: seal.bytesSeen },
     ...(verification === undefined ? {} : { verification }),
     ...(plan.prediction === undefined ? {} : { predicted: predictedBeside(plan.prediction, verification) }),
   }

@@ -1,11 +1,13 @@
 import { symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
-import { exposeRaw } from '../disk/expose.ts'
+import type { SigningKey } from '../bundle/channel.ts'
+import { exposeRaw, type RawDisk } from '../disk/expose.ts'
 import { UserError } from '../errors.ts'
 import { backingName } from '../image/images.ts'
 import { dataRanges } from '../image/data-ranges.ts'
 import { checkImage } from '../image/qemu-img.ts'
+import { readContents, type ClusterContent } from '../image/qcow2/contents.ts'
 import { writeQcow2, type WrittenQcow2 } from '../image/qcow2/write.ts'
 import { phase } from '../report/events.ts'
 import { formatBytes } from '../report/reporters.ts'
@@ -13,7 +15,8 @@ import { sealCheck, type SealReport } from '../seal/check.ts'
 import type { Needle } from '../seal/needles.ts'
 import { scrubDisk } from '../seal/scrub.ts'
 import type { BakeJob, SealedDisk } from './engine.ts'
-import { baseClusters, keepClusters, knownClusters } from './known-clusters.ts'
+import { baseContents, keepClusters, knownClusters } from './known-clusters.ts'
+import { keepLook, lastLook } from './last-look.ts'
 
 export interface FinishInput {
   readonly job: BakeJob
@@ -23,6 +26,8 @@ export interface FinishInput {
   readonly target: string
   /** What must not be anywhere on the disk. */
   readonly needles: readonly Needle[]
+  /** Its private part hides the needles in the cache. */
+  readonly signingKey: SigningKey
   readonly work: string
 }
 
@@ -33,19 +38,30 @@ export interface FinishInput {
 export async function finishDisk(context: Context, input: FinishInput): Promise<SealReport> {
   const { reporter } = context
   await dropDeleted(context, input)
+  const { job, sealed, work, needles, signingKey } = input
+  await using disk = await exposeRaw(context, { ...sealed, writable: false, workFolder: work })
+  const contents = await readContents(disk.path, await dataRanges(context, sealed), context.signal)
+  const seen = await lastLook(context, job, signingKey, contents)
   const look = phase(
     reporter,
     'check the seal from outside',
-    () => sealCheck(context, { disk: input.sealed, secrets: input.needles, workFolder: input.work }),
-    (report) => ({ detail: `${report.filesLooked} files, ${formatBytes(report.bytesScanned)}` }),
+    () => sealCheck(context, { disk: sealed, secrets: needles, seen, workFolder: work }),
+    (report) => ({ detail: lookText(report) }),
   )
   // Both have ended before anything is cleaned up, whichever fails.
-  const [written, looked] = await Promise.allSettled([compress(context, input), look])
+  const [written, looked] = await Promise.allSettled([compress(context, input, { disk, contents }), look])
   if (looked.status === 'rejected') throw looked.reason
-  refuseFindings(looked.value)
+  const report = looked.value
+  refuseFindings(report)
   if (written.status === 'rejected') throw written.reason
-  await keepClusters(context, input.job, input.target, written.value.index)
-  return looked.value
+  await keepClusters(context, job, input.target, written.value.index)
+  await keepLook(context, job, signingKey, { contents, needles, report })
+  return report
+}
+
+function lookText({ filesLooked, bytesLooked, bytesSeen }: SealReport): string {
+  const seen = bytesSeen === 0 ? '' : `, ${formatBytes(bytesSeen)} of it as in the last image`
+  return `${filesLooked} files, ${formatBytes(bytesLooked)}${seen}`
 }
 
 /** A trimmed qcow2 file still holds what shares a cluster with something in use; a raw one does not. */
@@ -59,22 +75,26 @@ async function dropDeleted(context: Context, { sealed, work }: FinishInput): Pro
   )
 }
 
-async function compress(context: Context, input: FinishInput): Promise<WrittenQcow2> {
-  const { job, sealed, thin, target, work } = input
+interface OpenDisk {
+  readonly disk: RawDisk
+  readonly contents: readonly ClusterContent[]
+}
+
+async function compress(context: Context, input: FinishInput, { disk, contents }: OpenDisk): Promise<WrittenQcow2> {
+  const { job, thin, target, work } = input
   const { reporter, signal } = context
   const label = thin ? 'compress what differs from the base' : 'flatten and compress'
   return phase(
     reporter,
     label,
     async () => {
-      await using disk = await exposeRaw(context, { ...sealed, writable: false, workFolder: work })
       const written = await writeQcow2({
         ...{ source: disk.path, sizeBytes: disk.sizeBytes, target, workFolder: work, signal },
-        ranges: await dataRanges(context, sealed),
+        contents,
         references: await knownClusters(context, job),
         // By name, not by path: the image is to be used elsewhere.
         ...(thin
-          ? { backing: { name: backingName(job.base.digest), index: await baseClusters(context, job.base, work) } }
+          ? { backing: { name: backingName(job.base.digest), contents: await baseContents(context, job.base, work) } }
           : {}),
         onProgress: (share) =>
           reporter.emit({ type: 'phase-progress', phase: label, detail: `${Math.round(share * 100)} %` }),

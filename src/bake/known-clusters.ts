@@ -6,7 +6,8 @@ import { dataRanges } from '../image/data-ranges.ts'
 import { detectDiskFormat } from '../image/disk-format.ts'
 import { clustersBeside, readClusterIndex, writeClusterIndex, type ClusterIndex } from '../image/qcow2/cluster-index.ts'
 import { clusterBytes } from '../image/qcow2/clusters.ts'
-import { indexOfDisk, type ClusterReference } from '../image/qcow2/write.ts'
+import { readContents, type ClusterContent } from '../image/qcow2/contents.ts'
+import type { ClusterReference } from '../image/qcow2/write.ts'
 import type { BakeJob } from './engine.ts'
 
 /** Images that a bake's result has clusters in common with: its base, and the last image of the same recipe on it. */
@@ -21,12 +22,16 @@ export async function knownClusters(context: Context, job: BakeJob): Promise<rea
 }
 
 /** What the base holds; it is read where nobody wrote that down when it was made. */
-export async function baseClusters(context: Context, base: BakeJob['base'], workFolder: string): Promise<ClusterIndex> {
+export async function baseContents(
+  context: Context,
+  base: BakeJob['base'],
+  workFolder: string,
+): Promise<readonly ClusterContent[]> {
   const index = await readClusterIndex(clustersBeside(base.path))
-  if (index?.clusterBytes === clusterBytes) return index
+  if (index?.clusterBytes === clusterBytes) return index.clusters
   const disk = { path: base.path, format: await detectDiskFormat(base.path) }
   await using raw = await exposeRaw(context, { ...disk, writable: false, workFolder })
-  return await indexOfDisk(raw.path, await dataRanges(context, disk), context.signal)
+  return await readContents(raw.path, await dataRanges(context, disk), context.signal)
 }
 
 /** Remembers a finished image for the next bake. The cache may forget it. */
@@ -45,6 +50,7 @@ export async function keepClusters(context: Context, job: BakeJob, disk: string,
   }
 }
 
-function lastImage({ config }: Context, { recipeName, base }: BakeJob): string {
+/** Where the last image of a recipe on this base is kept; what else is known of it lies beside it. */
+export function lastImage({ config }: Context, { recipeName, base }: BakeJob): string {
   return join(config.cacheDir, 'images', `last-${recipeName}-${base.digest.slice(0, 16)}.qcow2`)
 }

@@ -33,6 +33,29 @@ export function intersectRanges(first: readonly ByteRange[], second: readonly By
   return common
 }
 
+/** What is in the first and not in the second; both merged and in order, and so is the result. */
+export function subtractRanges(first: readonly ByteRange[], second: readonly ByteRange[]): readonly ByteRange[] {
+  const rest: ByteRange[] = []
+  let next = 0
+  for (const { start, length } of first) {
+    let at = start
+    const end = start + length
+    while (next < second.length && rangeEnd(second[next] as ByteRange) <= at) next += 1
+    for (let index = next; index < second.length && at < end; index += 1) {
+      const hole = second[index] as ByteRange
+      if (hole.start >= end) break
+      if (hole.start > at) rest.push({ start: at, length: hole.start - at })
+      at = Math.max(at, rangeEnd(hole))
+    }
+    if (at < end) rest.push({ start: at, length: end - at })
+  }
+  return rest
+}
+
+function rangeEnd({ start, length }: ByteRange): number {
+  return start + length
+}
+
 export function totalLength(ranges: readonly ByteRange[]): number {
   return ranges.reduce((sum, { length }) => sum + length, 0)
 }

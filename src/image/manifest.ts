@@ -68,8 +68,11 @@ export const manifestSchema = z.looseObject({
   /** What the bake ran under: `kvm`, `tcg`, or `native` in a container. */
   accelerator: z.string().min(1),
   engine: z.enum(['container', 'vm']).optional(),
-  /** What the look from outside at the finished disk covered; it found nothing, or there would be no image. */
-  seal: z.object({ filesLooked: bytes, bytesScanned: bytes }).optional(),
+  /**
+   * What the look from outside at the finished disk covered; it found nothing, or there would be no image. `bytesSeen` of the
+   * bytes are as in the image before, whose look had covered them.
+   */
+  seal: z.object({ filesLooked: bytes, bytesScanned: bytes, bytesSeen: bytes.optional() }).optional(),
   verification: z.object({
     /** Seconds since the kernel started until the image's first converge was done; the median of `launches`. */
     readyUptime: seconds,

@@ -12,7 +12,8 @@ import type { Needle } from './needles.ts'
 import { totalLength } from '../disk/ranges.ts'
 import type { RawScanResult } from './raw-scan.ts'
 import { scanAside } from './scan-aside.ts'
-import { filesToSearch, systemPath } from './searched.ts'
+import { isToSearch, systemPath, wholeFiles } from './searched.ts'
+import { joinResults, planScan, type SeenBytes } from './seen.ts'
 import type { SecretMatch } from './secret-rules.ts'
 
 export type { Finding } from './look.ts'
@@ -22,6 +23,8 @@ export interface SealCheckOptions {
   readonly disk: { readonly path: string; readonly format: DiskFormat }
   /** What must not be anywhere in its bytes. */
   readonly secrets: readonly Needle[]
+  /** What an earlier look at another state of the disk has seen. */
+  readonly seen?: SeenBytes | undefined
   /** An existing folder that is gone when the work is over. */
   readonly workFolder: string
 }
@@ -30,7 +33,12 @@ export interface SealReport {
   /** What must not be in an image; empty where it may be published. */
   readonly findings: readonly Finding[]
   readonly filesLooked: number
-  readonly bytesScanned: number
+  /** All data that the disk holds … */
+  readonly bytesLooked: number
+  /** … and what of it an earlier look has seen: it was searched again only for what is new. */
+  readonly bytesSeen: number
+  /** All secrets by form in the bytes of the disk, those among them that are allowed. */
+  readonly secrets: readonly SecretMatch[]
   /** How the files were read. */
   readonly how: 'mounted' | 'debugfs'
   /** What could not be looked at here, in words. */
@@ -49,26 +57,40 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
   const layout = await withReadAt(disk, (read) => readLayout(read, disk.sizeBytes))
   const view = stack.use(await openFileView(context, disk, layout, options.workFolder))
   const unused = await extUnused(context, disk.path, layout)
-  const scan = await scanAside({
-    path: disk.path,
-    ranges: await dataRanges(context, options.disk),
-    needles: options.secrets,
-    unused: unused.flatMap(({ free }) => free),
-    forms: true,
-    signal: context.signal,
-  })
+  const ranges = await dataRanges(context, options.disk)
+  const plan = planScan(
+    {
+      ...{ path: disk.path, ranges, needles: options.secrets, forms: true },
+      unused: unused.flatMap(({ free }) => free),
+    },
+    options.seen,
+  )
+  // Both have ended before anything is unmounted, whichever fails.
+  const [scanned, listed] = await Promise.allSettled([
+    scanAside(plan.scans, context.signal),
+    wholeFiles(context, view, unused),
+  ])
+  const scan = joinResults(settled(scanned), plan)
+  const whole = settled(listed)
   const offsets = [...scan.hits.map(({ offset }) => offset), ...scan.secrets.map(({ index }) => index)]
   const places = await locateOffsets(context, disk.path, layout, unused, offsets)
   const suspects = suspectFiles(scan.secrets, places, view)
-  const isSearched = await filesToSearch(context, view, unused, suspects)
+  const isSearched = (path: string) => isToSearch(path, whole, suspects)
   const look = await lookAtFiles(view.root, { signal: context.signal, isSearched })
   return {
     findings: [...look.findings, ...rawFindings(scan, places), ...leftoverFinding(scan.leftovers)],
     filesLooked: look.filesLooked,
-    bytesScanned: scan.bytesScanned,
+    bytesLooked: totalLength(ranges),
+    bytesSeen: plan.bytesSeen,
+    secrets: scan.secrets,
     how: view.how,
     notLooked: view.notLooked,
   }
+}
+
+function settled<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === 'rejected') throw result.reason
+  return result.value
 }
 
 type Places = ReadonlyMap<number, DiskPlace>

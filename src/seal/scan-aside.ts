@@ -1,24 +1,13 @@
-import { Worker } from 'node:worker_threads'
-import { InterruptedError } from '../errors.ts'
+import { canWorkAside, workAside } from '../util/aside.ts'
 import { scanRaw, type RawScan, type RawScanResult } from './raw-scan.ts'
 
-/** `scanRaw` in a thread of its own, so that what else is done meanwhile has a core too. */
-export async function scanAside(scan: RawScan): Promise<RawScanResult> {
-  // From source: a worker of Node 20 cannot load TypeScript.
-  if (import.meta.url.endsWith('.ts')) return scanRaw(scan)
-  const { signal, ...data } = scan
-  if (signal?.aborted === true) throw new InterruptedError()
-  const worker = new Worker(new URL('scan-worker.js', import.meta.url), { workerData: data })
-  const interrupt = () => void worker.terminate()
-  signal?.addEventListener('abort', interrupt)
-  try {
-    return await new Promise<RawScanResult>((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', reject)
-      worker.once('exit', () => reject(signal?.aborted === true ? new InterruptedError() : new Error('the scan ended')))
-    })
-  } finally {
-    signal?.removeEventListener('abort', interrupt)
-    await worker.terminate()
-  }
+/** `scanRaw` one after the other, in a thread of their own. */
+export async function scanAside(
+  scans: readonly Omit<RawScan, 'signal'>[],
+  signal: AbortSignal,
+): Promise<readonly RawScanResult[]> {
+  if (canWorkAside(import.meta.url)) return workAside(new URL('scan-worker.js', import.meta.url), scans, signal)
+  const results: RawScanResult[] = []
+  for (const scan of scans) results.push(await scanRaw({ ...scan, signal }))
+  return results
 }

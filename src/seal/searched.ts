@@ -6,25 +6,32 @@ import { needTool } from '../system/tools.ts'
 import type { ExtUnused } from './ext.ts'
 import type { FileView } from './file-view.ts'
 
+/** Paths of files that lie on the disk in one piece, as their content does there. */
+export interface WholeFiles {
+  readonly paths: ReadonlySet<string>
+  /** Where file systems are mounted whose files may lie on the disk in other bytes than their own. */
+  readonly others: readonly string[]
+}
+
 /**
- * Tells whose content a search of the disk's bytes cannot have seen in one piece, so that the files themselves are to be
- * searched: all of a file system other than ext (it may be compressed) or with data in its inodes, and files in pieces.
- * `suspects` are paths that are searched in any case.
+ * Files of which a search of the disk's bytes sees all in one piece: none of a file system other than ext (it may be
+ * compressed) or with data in its inodes. Undefined where that is not known of any.
  */
-export async function filesToSearch(
+export async function wholeFiles(
   context: Context,
-  view: FileView,
+  { system }: FileView,
   unused: readonly ExtUnused[],
-  suspects: ReadonlySet<string>,
-): Promise<(path: string) => boolean> {
-  const { system } = view
-  if (system === undefined) return () => true
+): Promise<WholeFiles | undefined> {
+  if (system === undefined) return undefined
   const plain = new Set(unused.filter(({ inlineData }) => !inlineData).map(({ partition }) => partition.number))
   const others = system.mounts.filter(({ partition }) => !plain.has(partition.number)).map(({ target }) => target)
-  if (others.includes('/')) return () => true
-  const whole = await filesInOnePiece(context, system)
-  return (path) =>
-    suspects.has(path) || !whole.has(path) || others.some((target) => path.startsWith(`${target.replace(/\/$/, '')}/`))
+  return others.includes('/') ? undefined : { paths: await filesInOnePiece(context, system), others }
+}
+
+/** Whether a file is to be searched by itself: `suspects` are in any case. Pure. */
+export function isToSearch(path: string, whole: WholeFiles | undefined, suspects: ReadonlySet<string>): boolean {
+  if (whole === undefined || suspects.has(path) || !whole.paths.has(path)) return true
+  return whole.others.some((target) => path.startsWith(`${target.replace(/\/$/, '')}/`))
 }
 
 /** Path on the system of what a partition's own file system calls `path`. */

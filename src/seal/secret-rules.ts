@@ -1,3 +1,5 @@
+import { sha256 } from '../util/sha256.ts'
+
 /** A pattern of what is a secret by its form. */
 export interface SecretRule {
   readonly id: string
@@ -229,6 +231,12 @@ const anyAnchor = new RegExp([...anchorRules.keys()].map((anchor) => anchor.repl
 
 /** Bytes around an anchor that a match may lie in: a private key is longer, but shows itself at its beginning. */
 export const reach = { before: 256, after: 2560 } as const
+
+/** Changes with every rule for secrets by form in a text. */
+export function secretRulesDigest(): string {
+  const rules = secretRules.map(({ id, anchors, pattern }) => [id, anchors, pattern.source, pattern.flags])
+  return sha256(JSON.stringify([rules, placeholder.source, placeholder.flags, reach]))
+}
 
 /** Secrets by form in a text (bytes as Latin-1 characters), each once, in order. */
 export function findSecrets(text: string): readonly SecretMatch[] {

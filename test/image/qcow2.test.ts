@@ -7,7 +7,8 @@ import { Allocator } from '../../src/image/qcow2/allocate.ts'
 import { readClusterIndex, writeClusterIndex } from '../../src/image/qcow2/cluster-index.ts'
 import { compressedEntry, touchedClusters } from '../../src/image/qcow2/format.ts'
 import { clusterBytes } from '../../src/image/qcow2/clusters.ts'
-import { indexOfDisk, writeQcow2, type WriteQcow2Options } from '../../src/image/qcow2/write.ts'
+import { readContents } from '../../src/image/qcow2/contents.ts'
+import { writeQcow2, type WriteQcow2Options } from '../../src/image/qcow2/write.ts'
 import { checkImage, imageInfo } from '../../src/image/qemu-img.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { run } from '../../src/system/run.ts'
@@ -42,7 +43,8 @@ async function makeDisk(name: string, sizeBytes: number, seed = ''): Promise<str
 async function optionsFor(source: string, target: string): Promise<WriteQcow2Options> {
   const { size } = await stat(source)
   const ranges = await dataRanges(context, { path: source, format: 'raw' })
-  return { source, sizeBytes: size, ranges, target: at(target), workFolder: folder.path, signal: context.signal }
+  const contents = await readContents(source, ranges, context.signal)
+  return { source, sizeBytes: size, contents, target: at(target), workFolder: folder.path, signal: context.signal }
 }
 
 /** As QEMU reads both. */
@@ -145,8 +147,8 @@ test('a thin image holds what differs, zeros where the base has data included', 
   await file.write(Buffer.alloc(2 * clusterBytes), 0, 2 * clusterBytes, 40 * clusterBytes)
   await file.write(Buffer.from('changed'), 0, 7, 100)
   await file.close()
-  const index = await indexOfDisk(base, (await optionsFor(base, 'x')).ranges, context.signal)
-  const thin = await writeQcow2({ ...(await optionsFor(raw, 'thin.qcow2')), backing: { name: 'base.qcow2', index } })
+  const { contents } = await optionsFor(base, 'x')
+  const thin = await writeQcow2({ ...(await optionsFor(raw, 'thin.qcow2')), backing: { name: 'base.qcow2', contents } })
   await expectSame(at('thin.qcow2'), raw)
   expect(thin.index.clusters.map(({ guest }) => guest)).toEqual([0])
   expect((await imageInfo(at('thin.qcow2'))).backingFile).toBe(at('base.qcow2'))

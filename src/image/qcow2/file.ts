@@ -18,12 +18,12 @@ export class Qcow2File {
     this.#sizeBytes = sizeBytes
   }
 
-  append(guest: number, content: string, bytes: Buffer): void {
+  append(guest: number, content: string, bytes: Buffer, stored = clusterDigest(bytes)): void {
     const isPlain = bytes.length === clusterBytes
     const offset = isPlain ? this.#places.whole(1) : this.#places.packed(bytes.length)
     this.#write(bytes, offset)
     this.#entries.set(guest, isPlain ? plainEntry(offset) : compressedEntry(offset, bytes.length, clusterBits))
-    this.#clusters.push({ guest, content, offset, length: bytes.length, stored: clusterDigest(bytes) })
+    this.#clusters.push({ guest, content, offset, length: bytes.length, stored })
   }
 
   /** The backing file has it. */

@@ -19,14 +19,14 @@ export class KnownClusters {
     return this.#places.has(content)
   }
 
-  /** The stored bytes, good until the next call; undefined where somebody has written to the file since. */
-  read(content: string): Buffer | undefined {
+  /** The stored bytes, good until the next call, and their digest; undefined where somebody has written to the file since. */
+  read(content: string): { readonly bytes: Buffer; readonly stored: string } | undefined {
     const place = this.#places.get(content)
     if (place === undefined) return undefined
     const { length, offset, stored } = place.cluster
     const bytes = readFully(place.file, this.#buffer.subarray(0, length), offset)
     if (clusterDigest(bytes) !== stored) return undefined
     this.copied += 1
-    return bytes
+    return { bytes, stored }
   }
 }

@@ -1,12 +1,12 @@
 import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
-import type { ByteRange } from '../../disk/ranges.ts'
 import { InterruptedError } from '../../errors.ts'
 import { Cleanup } from '../../util/cleanup.ts'
-import { clusterDigest, type ClusterIndex, type StoredCluster } from './cluster-index.ts'
+import type { ClusterIndex } from './cluster-index.ts'
 import { clusterBytes, readCluster } from './clusters.ts'
 import { ClusterCompressor } from './compress.ts'
+import type { ClusterContent } from './contents.ts'
 import { Qcow2File } from './file.ts'
 import { KnownClusters } from './known.ts'
 import { Lanes } from './lanes.ts'
@@ -25,8 +25,8 @@ export interface WriteQcow2Options {
   readonly source: string
   /** Of the disk. */
   readonly sizeBytes: number
-  /** Where the source holds data; all else is zeros. */
-  readonly ranges: readonly ByteRange[]
+  /** What `readContents` found in the source, which nobody has changed since; all else is zeros. */
+  readonly contents: readonly ClusterContent[]
   readonly target: string
   /** An existing folder for temporary files. */
   readonly workFolder: string
@@ -36,7 +36,7 @@ export interface WriteQcow2Options {
   /** Images to copy compressed clusters from where they hold the same content; nothing in them is trusted. */
   readonly references?: readonly ClusterReference[]
   /** Leave out what this file holds already, and refer to it by `name`. */
-  readonly backing?: { readonly name: string; readonly index: ClusterIndex }
+  readonly backing?: { readonly name: string; readonly contents: readonly ClusterContent[] }
   /** Gets the share done, 0 to 1. */
   readonly onProgress?: (share: number) => void
 }
@@ -79,74 +79,55 @@ export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQco
   const lanes = new Lanes(compressor, Math.min(4, availableParallelism()))
   const file = new Qcow2File(target, options.sizeBytes)
   const known = new KnownClusters(references)
-  const beneath = new Map(options.backing?.index.clusters.map(({ guest, content }) => [guest, content]))
-  const guests = clustersOf(options.ranges)
+  const beneath = new Map(options.backing?.contents.map(({ guest, content }) => [guest, content]))
   const waiting: Waiting[] = []
+  let compressing = 0
   const appendFirst = async () => {
     const { guest, content, frame } = waiting.shift() as Waiting
     const copy = frame === undefined ? known.read(content) : undefined
+    if (frame !== undefined) compressing -= 1
+    if (copy !== undefined) file.append(guest, content, copy.bytes, copy.stored)
     // Where a copy is no longer what it was, the source still is.
-    file.append(guest, content, copy ?? (await (frame ?? lanes.compressNow(readCluster(source, guest)))))
+    else file.append(guest, content, await (frame ?? lanes.compressNow(readCluster(source, guest))))
   }
-  const buffer = Buffer.allocUnsafe(clusterBytes)
-  let until = performance.now() + sliceMs
-  for (const [done, guest] of guests.entries()) {
-    if (performance.now() > until) {
-      await yieldToOthers()
-      if (options.signal.aborted) throw new InterruptedError()
-      until = performance.now() + sliceMs
-    }
-    const bytes = readCluster(source, guest, buffer)
-    if (bytes.equals(zeros)) continue
-    const content = clusterDigest(bytes)
+  const pause = slices(options.signal)
+  for (const [done, { guest, content }] of options.contents.entries()) {
+    await pause()
     if (beneath.get(guest) === content) {
       file.leave(guest)
       continue
     }
-    waiting.push({ guest, content, ...(known.has(content) ? {} : { frame: lanes.compress(Buffer.from(bytes)) }) })
-    if (waiting.length <= lanes.room) continue
+    const isKnown = known.has(content)
+    if (!isKnown) compressing += 1
+    waiting.push({ guest, content, ...(isKnown ? {} : { frame: lanes.compress(readCluster(source, guest)) }) })
+    if (compressing <= lanes.room) continue
     // The first may be in a batch that would not be full for long.
     lanes.flush()
-    while (waiting.length > lanes.room / 2) await appendFirst()
-    options.onProgress?.(done / guests.length)
+    while (compressing > lanes.room / 2) {
+      await pause()
+      await appendFirst()
+    }
+    options.onProgress?.(done / options.contents.length)
   }
   lanes.flush()
-  while (waiting.length > 0) await appendFirst()
+  while (waiting.length > 0) {
+    await pause()
+    await appendFirst()
+  }
   for (const guest of beneath.keys()) file.clear(guest)
   const sizeBytes = file.finish(options.backing?.name)
   return { sizeBytes, index: file.index(), copied: known.copied, compressed: lanes.compressed }
 }
 
-/** What a disk holds, without any place to copy it from. */
-export async function indexOfDisk(
-  source: string,
-  ranges: readonly ByteRange[],
-  signal: AbortSignal,
-): Promise<ClusterIndex> {
-  await using stack = new Cleanup()
-  const file = openSync(source, 'r')
-  stack.defer(() => closeSync(file))
-  const clusters: StoredCluster[] = []
-  for (const guest of clustersOf(ranges)) {
-    if (guest % 64 === 0) await yieldToOthers()
+/** Gives way to signals and timers every few milliseconds; throws InterruptedError. */
+function slices(signal: AbortSignal): () => Promise<void> {
+  let until = performance.now() + sliceMs
+  return async () => {
+    if (performance.now() <= until) return
+    await yieldToOthers()
     if (signal.aborted) throw new InterruptedError()
-    const bytes = readCluster(file, guest)
-    if (bytes.equals(zeros)) continue
-    const content = clusterDigest(bytes)
-    clusters.push({ guest, content, offset: 0, length: 0, stored: content })
+    until = performance.now() + sliceMs
   }
-  return { clusterBytes, clusters }
-}
-
-const zeros = Buffer.alloc(clusterBytes)
-
-function clustersOf(ranges: readonly ByteRange[]): readonly number[] {
-  const guests = new Set<number>()
-  for (const { start, length } of ranges) {
-    const last = Math.ceil((start + length) / clusterBytes)
-    for (let guest = Math.floor(start / clusterBytes); guest < last; guest += 1) guests.add(guest)
-  }
-  return [...guests].toSorted((a, b) => a - b)
 }
 
 interface Waiting {

@@ -1,0 +1,107 @@
+import { createHmac } from 'node:crypto'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import type { SigningKey } from '../bundle/channel.ts'
+import type { Context } from '../context.ts'
+import { mergeRanges } from '../disk/ranges.ts'
+import { clusterBytes } from '../image/qcow2/clusters.ts'
+import type { ClusterContent } from '../image/qcow2/contents.ts'
+import type { SealReport } from '../seal/check.ts'
+import type { Needle } from '../seal/needles.ts'
+import { secretRulesDigest } from '../seal/secret-rules.ts'
+import type { SeenBytes } from '../seal/seen.ts'
+import type { BakeJob } from './engine.ts'
+import { lastImage } from './known-clusters.ts'
+
+/*
+ * <cacheDir>/images/last-<recipe>-<base>.seen.json    what the seal check found on the disk of the last image
+ */
+
+const schema = z.object({
+  v: z.literal(1),
+  rules: z.string(),
+  clusterBytes: z.literal(clusterBytes),
+  /** HMACs: a password that was looked for must not be guessable from the cache. */
+  needles: z.array(z.string()),
+  secrets: z.array(z.object({ id: z.string(), why: z.string(), index: z.number().int().nonnegative() })),
+  contents: z.array(z.tuple([z.number().int(), z.string()])),
+})
+
+/** What of a disk the look at the last image of the recipe on this base has seen; undefined where there was none. */
+export async function lastLook(
+  context: Context,
+  job: BakeJob,
+  signingKey: SigningKey,
+  contents: readonly ClusterContent[],
+): Promise<SeenBytes | undefined> {
+  const text = await readFile(lookFile(context, job), 'utf8').catch(() => undefined)
+  const parsed = text === undefined ? undefined : parse(text)
+  if (parsed === undefined || parsed.rules !== secretRulesDigest()) return undefined
+  const before = new Map(parsed.contents)
+  const looked = new Set(parsed.needles)
+  const nameOf = needleNames(signingKey)
+  return {
+    ranges: mergeRanges(
+      contents
+        .filter(({ guest, content }) => before.get(guest) === encode(content))
+        .map(({ guest }) => ({ start: guest * clusterBytes, length: clusterBytes })),
+    ),
+    looked: (needle) => looked.has(nameOf(needle)),
+    secrets: parsed.secrets,
+  }
+}
+
+/** Remembers a look that found nothing. The cache may forget it. */
+export async function keepLook(
+  context: Context,
+  job: BakeJob,
+  signingKey: SigningKey,
+  look: {
+    readonly contents: readonly ClusterContent[]
+    readonly needles: readonly Needle[]
+    readonly report: SealReport
+  },
+): Promise<void> {
+  const path = lookFile(context, job)
+  const temporary = `${path}.${process.pid}`
+  const document: z.input<typeof schema> = {
+    v: 1,
+    rules: secretRulesDigest(),
+    clusterBytes,
+    needles: look.needles.map(needleNames(signingKey)),
+    secrets: [...look.report.secrets],
+    contents: look.contents.map(({ guest, content }): [number, string] => [guest, encode(content)]),
+  }
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(temporary, JSON.stringify(document), { mode: 0o600 })
+    await rename(temporary, path)
+  } catch {
+    // It only makes the next bake slower.
+    await rm(temporary, { force: true })
+  }
+}
+
+function parse(text: string): z.infer<typeof schema> | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
+}
+
+/** Names that only who has the signing key can tell the needles from. */
+function needleNames({ privateKey }: SigningKey): (needle: Needle) => string {
+  const secret = createHmac('sha256', 'parbake needles').update(privateKey.export({ type: 'pkcs8', format: 'der' }))
+  const key = secret.digest()
+  return ({ bytes }) => createHmac('sha256', key).update(bytes).digest('base64')
+}
+
+function encode(content: string): string {
+  return Buffer.from(content, 'latin1').toString('base64')
+}
+
+function lookFile(context: Context, job: BakeJob): string {
+  return lastImage(context, job).replace(/\.qcow2$/, '.seen.json')
+}
