@@ -39,6 +39,8 @@ export interface OpenOptions {
   readonly layer: string
   /** Absolute path of a folder that is gone when the bake is over. */
   readonly work: string
+  /** What `seal` will be asked for: an engine may begin with the disk at once. */
+  readonly thin?: boolean
   /** Where the guest finds the host's download cache; left out: it downloads by itself. */
   readonly packageCache?: PackageCacheAddress
 }

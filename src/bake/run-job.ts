@@ -103,10 +103,11 @@ function keyOf(unit: Unit): string {
 }
 
 function openOptions(options: JobOptions, layer: string, from: CachedState | undefined): OpenOptions {
-  const { work, packageCache } = options
+  const { work, thin, packageCache } = options
   return {
     layer,
     work,
+    thin,
     ...(from === undefined
       ? {}
       : { from: { folder: from.folder, chain: from.chain.map((state) => state.folder), note: noteOf(from).engine } }),

@@ -1,16 +1,14 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { lstatSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
-import type { RawDisk } from '../../disk/expose.ts'
 import { sweepDisks } from '../../disk/loop.ts'
 import { mountSystem, type MountedSystem } from '../../disk/mount.ts'
 import { openNamespace, type MountNamespace } from '../../disk/namespace.ts'
-import { needTool, toolVersion } from '../../system/tools.ts'
+import { toolVersion } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { sha256 } from '../../util/sha256.ts'
 import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
@@ -21,6 +19,7 @@ import { openNetwork } from './network.ts'
 import { findObstacle } from './obstacle.ts'
 import { openRelay } from './relay.ts'
 import { ContainerSession } from './session.ts'
+import { LayerWriter } from './write-back.ts'
 
 /** Raised when kept states of earlier versions of this engine can no longer be used. */
 const engineVersion = 1
@@ -55,14 +54,12 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
   const namespace = stack.use(await openNamespace(context, { network: true }))
   // What nspawn writes there is about this machine's other containers too, and would outlive a kill.
   await namespace.run('sh', ['-c', 'mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn'])
-  const copy = startCopy(base, join(work, 'disk.raw'))
-  stack.use(copy)
   const lower = join(work, 'base')
   const empty = join(work, 'empty')
   await mkdir(empty, { recursive: true })
   const system = stack.use(await mountSystem(context, base, lower, { writable: false, namespace }))
   // While layers lie on it, its loop device is in use.
-  for (const name of ['root', 'merged']) stack.defer(() => detach(namespace, join(work, name)))
+  stack.defer(() => detach(namespace, join(work, 'root')))
   refuseOtherMounts(system)
   const network = stack.use(await openNetwork(context, namespace))
   const { packageCache } = options
@@ -84,7 +81,9 @@ async function openSession(job: BakeJob, options: OpenOptions, context: Context)
     ],
     chain: from?.chain ?? [],
     proxy: relay?.url,
-    copy: copy.disk,
+    startWriter: (thin) =>
+      new LayerWriter(context, { namespace, lower, base, work, thinOn: thin ? job.base.path : undefined }),
+    thin: options.thin === true,
     cleanup: stack.move(),
   })
   try {
@@ -110,41 +109,4 @@ function refuseOtherMounts(system: MountedSystem): void {
       hint: 'bake it with --engine vm',
     },
   )
-}
-
-interface Copy extends AsyncDisposable {
-  readonly disk: Promise<RawDisk>
-}
-
-/** Copies the base while the system boots and the steps run; where the file system can, it is a matter of an instant. */
-function startCopy(base: RawDisk, path: string): Copy {
-  const ended = new AbortController()
-  const disk = copyFile(base, path, ended.signal)
-  // Whoever needs it hears of a failure; nobody may.
-  disk.catch(() => {})
-  return {
-    disk,
-    [Symbol.asyncDispose]: async () => {
-      ended.abort()
-      await disk.catch(() => {})
-    },
-  }
-}
-
-async function copyFile(base: RawDisk, path: string, signal: AbortSignal): Promise<RawDisk> {
-  await rm(path, { force: true })
-  const child = spawn(await needTool('cp'), ['--reflink=auto', '--sparse=always', base.path, path], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    signal,
-    killSignal: 'SIGKILL',
-  })
-  let stderr = ''
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  const code = await new Promise<number | null>((resolve) => {
-    child.once('error', () => {})
-    child.once('close', resolve)
-  })
-  if (code !== 0) throw new UserError(`cannot copy the base's disk: ${stderr.trim()}`, { code: 'command-failed' })
-  const gone = () => Promise.resolve()
-  return { path, innerPath: path, sizeBytes: base.sizeBytes, holder: undefined, [Symbol.asyncDispose]: gone }
 }

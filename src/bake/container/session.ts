@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { UserError } from '../../errors.ts'
-import type { RawDisk } from '../../disk/expose.ts'
 import type { MountNamespace } from '../../disk/namespace.ts'
 import type { Report } from '../../profile/report.ts'
 import { run, shellQuote } from '../../system/run.ts'
@@ -12,7 +11,7 @@ import type { BakeJob, BakeSession, SealedDisk } from '../engine.ts'
 import { bootMachine, type Machine } from './machine.ts'
 import type { ContainerNetwork } from './network.ts'
 import { dropWork, mountOverlay, prepareLayer, upperIn, type OverlayPlace } from './overlay.ts'
-import { writeThin, writeWhole } from './write-back.ts'
+import type { LayerWriter } from './write-back.ts'
 
 /** What a kept state needs besides its files. */
 export interface ContainerNote {
@@ -37,8 +36,9 @@ export interface SessionParts {
   readonly note: ContainerNote
   readonly proxy: string | undefined
   readonly consoleLog: string
-  /** The working copy of the base, which is being made meanwhile. */
-  readonly copy: Promise<RawDisk>
+  readonly startWriter: (thin: boolean) => LayerWriter
+  /** What `seal` will be asked for, as far as that is known. */
+  readonly thin: boolean
   readonly cleanup: Cleanup
 }
 
@@ -52,6 +52,8 @@ export class ContainerSession implements BakeSession {
   readonly #parts: SessionParts
   #layers: readonly string[]
   #machine: Machine | undefined
+  /** Puts what is done on the disk while the steps go on. */
+  #writer: LayerWriter
   #boots = 0
   /** Process 1, for those who want to get in. */
   #initPid = 0
@@ -60,6 +62,10 @@ export class ContainerSession implements BakeSession {
     this.#parts = parts
     this.consoleLog = parts.consoleLog
     this.#layers = [...parts.chain, parts.layer]
+    this.#writer = parts.startWriter(parts.thin)
+    this.#writer.write(parts.chain)
+    // Whichever is the last one.
+    parts.cleanup.defer(() => this.#writer[Symbol.asyncDispose]())
   }
 
   /** The running system; boots it where it is not: after `keep` it stays off until it is needed. */
@@ -103,6 +109,7 @@ export class ContainerSession implements BakeSession {
     // It was written without syncs, and is to be there after a loss of power or not at all.
     await run(await needTool('sync'), ['--file-system', upper], { signal })
     const { stdout } = await run(await needTool('du'), ['-s', '--block-size=1', upper], { signal })
+    this.#writer.write(this.#layers)
     this.#layers = [...this.#layers, nextLayer]
     return { sizeBytes: Number(stdout.split('\t')[0]), note: { instanceId: this.#parts.note.instanceId } }
   }
@@ -142,18 +149,14 @@ export class ContainerSession implements BakeSession {
   }
 
   async seal({ imageId, thin }: { readonly imageId: string; readonly thin: boolean }): Promise<SealedDisk> {
-    const { context, job, work, place, namespace } = this.#parts
     const machine = await this.boot()
     await machine.driver.seal(imageId)
     await this.#stop(machine, () => machine.poweredOff())
-    const merged = join(work, 'merged')
-    await mountOverlay(place, this.#layers, merged, { readOnly: true, reporter: context.reporter })
-    const input = { namespace, merged, layers: this.#layers, work }
-    const disk = thin
-      ? await writeThin(context, input, job.base.path)
-      : await writeWhole(context, input, await this.#parts.copy)
-    await namespace.run('umount', [merged])
-    return disk
+    if (this.#writer.isThin !== thin) {
+      await this.#writer[Symbol.asyncDispose]()
+      this.#writer = this.#parts.startWriter(thin)
+    }
+    return this.#writer.finish(this.#layers)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

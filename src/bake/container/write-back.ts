@@ -2,7 +2,7 @@ import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { exposeRaw, type RawDisk } from '../../disk/expose.ts'
-import { mountSystem } from '../../disk/mount.ts'
+import { mountSystem, type MountedSystem } from '../../disk/mount.ts'
 import type { MountNamespace } from '../../disk/namespace.ts'
 import type { Partition } from '../../disk/layout.ts'
 import { createOverlay } from '../../image/qemu-img.ts'
@@ -10,81 +10,145 @@ import { phase } from '../../report/events.ts'
 import { parseExtents } from '../../seal/ext.ts'
 import { run } from '../../system/run.ts'
 import { needTool } from '../../system/tools.ts'
+import { Cleanup } from '../../util/cleanup.ts'
 import type { SealedDisk } from '../engine.ts'
 import { findChanges, pathsInLayers, removePaths } from './changes.ts'
-import { upperIn } from './overlay.ts'
+import { mountOverlay, upperIn } from './overlay.ts'
 
-export interface WriteBackInput {
+export interface LayerWriterOptions {
   /** Where everything is mounted. */
   readonly namespace: MountNamespace
-  /** The merged tree, as in the namespace; nothing may change it meanwhile. */
-  readonly merged: string
-  /** The layers that differ from the base, the lowest first. */
-  readonly layers: readonly string[]
+  /** The base's root, as in the namespace. */
+  readonly lower: string
+  readonly base: RawDisk
+  /** Write a qcow2 file that has this one as its backing file; left out: a raw copy of the base. */
+  readonly thinOn?: string | undefined
   readonly work: string
 }
 
-/** Writes what the layers hold into a raw copy of the base's disk. */
-export async function writeWhole(context: Context, input: WriteBackInput, copy: RawDisk): Promise<SealedDisk> {
-  await writeInto(context, input, copy)
-  return { path: copy.path, format: 'raw' }
+/**
+ * Writes layers into a disk that is at first as the base. Layers that nobody changes any more are written while the system
+ * goes on, each once; where the disk is a copy, that is made meanwhile too.
+ */
+export class LayerWriter implements AsyncDisposable {
+  readonly #context: Context
+  readonly #options: LayerWriterOptions
+  readonly #ended = new AbortController()
+  readonly #cleanup = new Cleanup()
+  readonly #disk: Promise<OpenDisk>
+  /** All that was asked for up to now; fails with what failed first. */
+  #done: Promise<number>
+  #written = 0
+
+  constructor(context: Context, options: LayerWriterOptions) {
+    const signal = AbortSignal.any([context.signal, this.#ended.signal])
+    this.#context = { ...context, signal }
+    this.#options = options
+    this.#disk = this.#open()
+    this.#done = this.#disk.then(() => 0)
+    // Whoever needs the disk hears of a failure; nobody may.
+    this.#done.catch(() => {})
+  }
+
+  get isThin(): boolean {
+    return this.#options.thinOn !== undefined
+  }
+
+  /** Writes these layers (all of them, the lowest first) but for those that were written before. */
+  write(layers: readonly string[]): void {
+    const fresh = layers.slice(this.#written)
+    if (fresh.length === 0) return
+    this.#written = layers.length
+    this.#done = this.#done.then(async (paths) => paths + (await this.#copy(layers, fresh)))
+    this.#done.catch(() => {})
+  }
+
+  /** Writes the rest, and resolves with the disk, which nobody has open any more. */
+  async finish(layers: readonly string[]): Promise<SealedDisk> {
+    return phase(
+      this.#context.reporter,
+      'write the layers to the disk',
+      async () => {
+        this.write(layers)
+        const paths = await this.#done
+        const { disk, system, format, path } = await this.#disk
+        const { rootPartition } = system
+        const options = { purpose: 'write the layers to the disk', signal: this.#context.signal }
+        // What is not on the disk yet cannot be trimmed.
+        await system.run('sync', ['--file-system', system.innerRoot], options)
+        await system.run('fstrim', [system.innerRoot], options)
+        await system[Symbol.asyncDispose]()
+        if (rootPartition.fs?.type === 'ext4' || rootPartition.fs?.type === 'ext3') {
+          await cleanExt(this.#context, disk.path, rootPartition)
+        }
+        await this.#cleanup[Symbol.asyncDispose]()
+        return { paths, sealed: { path, format } }
+      },
+      ({ paths }) => ({ detail: `${paths} paths` }),
+    ).then(({ sealed }) => sealed)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort()
+    await this.#done.catch(() => {})
+    await this.#cleanup[Symbol.asyncDispose]()
+  }
+
+  async #open(): Promise<OpenDisk> {
+    const { namespace, thinOn, base, work } = this.#options
+    const path = join(work, thinOn === undefined ? 'disk.raw' : 'sealed.qcow2')
+    const format = thinOn === undefined ? 'raw' : 'qcow2'
+    await rm(path, { force: true })
+    if (thinOn === undefined) await copyDisk(this.#context, base.path, path)
+    else await createOverlay(path, thinOn, undefined, this.#context)
+    const disk = this.#cleanup.use(
+      await exposeRaw(this.#context, { path, format, writable: true, workFolder: work, namespace }),
+    )
+    const system = this.#cleanup.use(
+      await mountSystem(this.#context, disk, join(work, 'disk'), { writable: true, rootOnly: true, namespace }),
+    )
+    return { disk, system, format, path }
+  }
+
+  async #copy(layers: readonly string[], fresh: readonly string[]): Promise<number> {
+    const { namespace, lower, work } = this.#options
+    const { reporter, signal } = this.#context
+    const { system } = await this.#disk
+    const merged = join(work, 'merged')
+    const place = { namespace, lower, links: join(work, 'written-layers') }
+    await mountOverlay(place, layers, merged, { readOnly: true, reporter })
+    try {
+      const changes = findChanges(pathsInLayers(fresh.map(upperIn)), namespace.path(merged), system.root)
+      removePaths(system.root, changes.remove)
+      await namespace.run(
+        // The steps of the bake go first.
+        await needTool('nice'),
+        [
+          await needTool('rsync'),
+          // In place, for nothing is in the way: so no temporary names get into the folders of the disk. Times to the
+          // nanosecond: or a folder would keep that of the copy where both are of the same second.
+          ...['-aHAXS', '--numeric-ids', '--ignore-times', '--modify-window=-1', '--inplace', '--from0'],
+          ...['--files-from=-', `${merged}/`, `${system.innerRoot}/`],
+        ],
+        { purpose: 'write the layers to the disk', reporter, signal, input: changes.copy.join('\0') },
+      )
+      return changes.copy.length
+    } finally {
+      await namespace.run('umount', ['--lazy', merged], { allowFailure: true })
+    }
+  }
 }
 
-/** Writes what the layers hold into a qcow2 file that has the base as its backing file. */
-export async function writeThin(context: Context, input: WriteBackInput, base: string): Promise<SealedDisk> {
-  const path = join(input.work, 'sealed.qcow2')
-  await rm(path, { force: true })
-  await createOverlay(path, base, undefined, context)
-  await using disk = await exposeRaw(context, {
-    ...{ path, format: 'qcow2', writable: true, workFolder: input.work, namespace: input.namespace },
+interface OpenDisk extends SealedDisk {
+  readonly disk: RawDisk
+  readonly system: MountedSystem
+}
+
+/** Where the file system can, it is a matter of an instant. */
+async function copyDisk({ reporter, signal }: Context, from: string, to: string): Promise<void> {
+  await run(await needTool('cp'), ['--reflink=auto', '--sparse=always', from, to], {
+    ...{ purpose: "copy the base's disk", reporter, signal },
   })
-  await writeInto(context, input, disk)
-  return { path, format: 'qcow2' }
-}
-
-async function writeInto(context: Context, input: WriteBackInput, disk: RawDisk): Promise<void> {
-  await phase(
-    context.reporter,
-    'write the layers to the disk',
-    async () => {
-      const written = await copyChanges(context, input, disk)
-      if (written.partition.fs?.type === 'ext4' || written.partition.fs?.type === 'ext3') {
-        await cleanExt(context, disk.path, written.partition)
-      }
-      return written
-    },
-    ({ paths }) => ({ detail: `${paths} paths` }),
-  )
-}
-
-interface Written {
-  readonly paths: number
-  readonly partition: Partition
-}
-
-async function copyChanges(context: Context, input: WriteBackInput, disk: RawDisk): Promise<Written> {
-  const { reporter, signal } = context
-  const options = { purpose: 'write the layers to the disk', reporter, signal }
-  const { namespace, merged } = input
-  await using system = await mountSystem(context, disk, join(input.work, 'disk'), {
-    ...{ writable: true, rootOnly: true, namespace },
-  })
-  const changes = findChanges(pathsInLayers(input.layers.map(upperIn)), namespace.path(merged), system.root)
-  removePaths(system.root, changes.remove)
-  await namespace.run(
-    await needTool('rsync'),
-    [
-      // In place, for nothing is in the way: so no temporary names get into the folders of the disk. Times to the
-      // nanosecond: or a folder would keep that of the copy where both are of the same second.
-      ...['-aHAXS', '--numeric-ids', '--ignore-times', '--modify-window=-1', '--inplace', '--from0', '--files-from=-'],
-      ...[`${merged}/`, `${system.innerRoot}/`],
-    ],
-    { ...options, input: changes.copy.join('\0') },
-  )
-  // What is not on the disk yet cannot be trimmed.
-  await system.run('sync', ['--file-system', system.innerRoot], options)
-  await system.run('fstrim', [system.innerRoot], options)
-  return { paths: changes.copy.length, partition: system.rootPartition }
 }
 
 /**
