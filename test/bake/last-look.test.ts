@@ -37,7 +37,6 @@ describe.runIf(isRoot)('the look at the last image', () => {
     await run('truncate', ['-s', '64M', disk])
     await run('sfdisk', ['-q', disk], { input: 'label: dos\nstart=2048, type=83\n' })
     await run('mke2fs', ['-q', '-t', 'ext4', '-d', tree, '-E', `offset=${1024 * 1024}`, disk, '60M'])
-    expect((await look()).findings).toEqual([])
     const report = await look()
     await keepLook(context, job, signingKey, { contents: await contents(), needles, report })
   }, 120_000)
@@ -53,7 +52,7 @@ describe.runIf(isRoot)('the look at the last image', () => {
       workFolder: folder.path,
     })
 
-  test('saves another one what has not changed', async () => {
+  test('saves the next one what has not changed', async () => {
     const { bytesLooked, bytesSeen, findings } = await look()
     expect(findings).toEqual([])
     expect(bytesSeen).toBeGreaterThan(bytesLooked / 2)
