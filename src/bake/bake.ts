@@ -15,16 +15,14 @@ import { startPackageCache } from '../package-cache/server.ts'
 import { appliedTunings, bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
-import type { SealReport } from '../seal/check.ts'
 import { sealNeedles } from '../seal/needles.ts'
 import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
 import { toolVersion } from '../system/tools.ts'
 import { packageVersion } from '../util/package-version.ts'
-import { sha256File } from '../util/sha256.ts'
 import { chooseEngine, loadEngines } from './choose-engine.ts'
 import type { BakeJob, EngineName } from './engine.ts'
-import { finishDisk } from './finish.ts'
+import { finishDisk, type FinishedImage } from './finish.ts'
 import { bakeUserData } from './guest-files.ts'
 import { makeJob } from './job.ts'
 import type { FailureMode } from './on-failure.ts'
@@ -157,11 +155,11 @@ async function makeImage(
       onFailure: options.onFailure ?? 'abort',
       useCache: options.useCache !== false,
     })
-    const seal = await finishDisk(context, {
+    const finished = await finishDisk(context, {
       ...{ job, sealed: ran.disk, thin, target: disk, signingKey, work },
       needles: sealNeedles({ environment: process.env, userData: bakeUserData(), report: ran.report }),
     })
-    return { ran, seal }
+    return { ran, finished }
   })
   const size = (await stat(disk)).size
   refuseOverBudget(context.config, { sizeBytes: size, baseBytes: base.sizeBytes, thin, steps: result.ran.steps })
@@ -205,13 +203,14 @@ interface DescribeInput {
   readonly thin: boolean
   readonly engine: EngineName
   readonly ran: JobResult
-  readonly seal: SealReport
+  readonly finished: FinishedImage
   readonly verification: ImageManifest['verification'] | undefined
 }
 
 async function describe(context: Context, input: DescribeInput): Promise<DraftManifest> {
-  const { options, job, base, disk, thin, engine, ran, seal, verification } = input
+  const { options, job, base, disk, thin, engine, ran, finished, verification } = input
   const { recipe, plan } = options
+  const { look } = finished
   const info = await imageInfo(disk, { signal: context.signal })
   const sizeBytes = (await stat(disk)).size
   const qemu = await toolVersion('qemu-img', context.signal)
@@ -228,14 +227,14 @@ async function describe(context: Context, input: DescribeInput): Promise<DraftMa
     planDigest: plan.planDigest,
     format: { type: 'qcow2', compression: 'zstd', ...(thin ? { backing: backingName(base.digest) } : {}) },
     sizeBytes,
-    sha256: await sha256File(disk, context.signal),
+    sha256: finished.sha256,
     virtualSizeBytes: info.virtualSizeBytes,
     addedBytes: addedBytes({ sizeBytes, baseBytes: base.sizeBytes, thin }),
     tools: { node: process.versions.node, ...(qemu === undefined ? {} : { qemu }) },
     parbakeVersion: packageVersion(),
     accelerator: ran.accelerator,
     engine,
-    seal: { filesLooked: seal.filesLooked, bytesScanned: seal.bytesLooked, bytesSeen: seal.bytesSeen },
+    seal: { filesLooked: look.filesLooked, bytesScanned: look.bytesLooked, bytesSeen: look.bytesSeen },
     ...(verification === undefined ? {} : { verification }),
     ...(plan.prediction === undefined ? {} : { predicted: predictedBeside(plan.prediction, verification) }),
   }

@@ -15,6 +15,7 @@ import { sealCheck, type SealReport } from '../seal/check.ts'
 import type { Needle } from '../seal/needles.ts'
 import { scrubDisk } from '../seal/scrub.ts'
 import type { BakeJob, SealedDisk } from './engine.ts'
+import { sha256File, type Sha256 } from '../util/sha256.ts'
 import { baseContents, keepClusters, knownClusters } from './known-clusters.ts'
 import { keepLook, lastLook } from './last-look.ts'
 
@@ -31,11 +32,17 @@ export interface FinishInput {
   readonly work: string
 }
 
+export interface FinishedImage {
+  readonly look: SealReport
+  /** Digest of the image file. */
+  readonly sha256: Sha256
+}
+
 /**
  * Writes the image file, and looks meanwhile at the sealed disk from outside. Throws UserError where the look finds
  * anything; then there is no image.
  */
-export async function finishDisk(context: Context, input: FinishInput): Promise<SealReport> {
+export async function finishDisk(context: Context, input: FinishInput): Promise<FinishedImage> {
   const { reporter } = context
   await dropDeleted(context, input)
   const { job, sealed, work, needles, signingKey } = input
@@ -56,7 +63,7 @@ export async function finishDisk(context: Context, input: FinishInput): Promise<
   if (written.status === 'rejected') throw written.reason
   await keepClusters(context, job, input.target, written.value.index)
   await keepLook(context, job, signingKey, { contents, needles, report })
-  return report
+  return { look: report, sha256: written.value.sha256 }
 }
 
 function lookText({ filesLooked, bytesLooked, bytesSeen }: SealReport): string {
@@ -80,7 +87,11 @@ interface OpenDisk {
   readonly contents: readonly ClusterContent[]
 }
 
-async function compress(context: Context, input: FinishInput, { disk, contents }: OpenDisk): Promise<WrittenQcow2> {
+async function compress(
+  context: Context,
+  input: FinishInput,
+  { disk, contents }: OpenDisk,
+): Promise<WrittenQcow2 & { readonly sha256: Sha256 }> {
   const { job, thin, target, work } = input
   const { reporter, signal } = context
   const label = thin ? 'compress what differs from the base' : 'flatten and compress'
@@ -102,7 +113,7 @@ async function compress(context: Context, input: FinishInput, { disk, contents }
       // Whoever opens the image looks for its base beside it.
       if (thin) await symlink(job.base.path, join(dirname(target), backingName(job.base.digest)))
       await checkImage(target, { reporter, signal })
-      return written
+      return { ...written, sha256: await sha256File(target, signal) }
     },
     ({ sizeBytes, copied, compressed }) => ({
       detail: `${formatBytes(sizeBytes)}, ${compressed} of ${compressed + copied} clusters anew`,

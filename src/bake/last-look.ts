@@ -4,12 +4,11 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { SigningKey } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
-import { mergeRanges } from '../disk/ranges.ts'
 import { clusterBytes } from '../image/qcow2/clusters.ts'
 import type { ClusterContent } from '../image/qcow2/contents.ts'
 import type { SealReport } from '../seal/check.ts'
 import type { Needle } from '../seal/needles.ts'
-import { secretRulesDigest } from '../seal/secret-rules.ts'
+import { secretRulesDigest, type SecretMatch } from '../seal/secret-rules.ts'
 import type { SeenBytes } from '../seal/seen.ts'
 import type { BakeJob } from './engine.ts'
 import { lastImage } from './known-clusters.ts'
@@ -28,6 +27,8 @@ const schema = z.object({
   contents: z.array(z.tuple([z.number().int(), z.string()])),
 })
 
+type Look = z.infer<typeof schema>
+
 /** What of a disk the look at the last image of the recipe on this base has seen; undefined where there was none. */
 export async function lastLook(
   context: Context,
@@ -38,18 +39,51 @@ export async function lastLook(
   const text = await readFile(lookFile(context, job), 'utf8').catch(() => undefined)
   const parsed = text === undefined ? undefined : parse(text)
   if (parsed === undefined || parsed.rules !== secretRulesDigest()) return undefined
-  const before = new Map(parsed.contents)
   const looked = new Set(parsed.needles)
   const nameOf = needleNames(signingKey)
-  return {
-    ranges: mergeRanges(
-      contents
-        .filter(({ guest, content }) => before.get(guest) === encode(content))
-        .map(({ guest }) => ({ start: guest * clusterBytes, length: clusterBytes })),
-    ),
-    looked: (needle) => looked.has(nameOf(needle)),
-    secrets: parsed.secrets,
+  return { ...seenBytes(parsed, contents), looked: (needle) => looked.has(nameOf(needle)) }
+}
+
+/**
+ * Compares by content and not by place: what was written anew may have moved. Two clusters are one run only where they
+ * followed one another before, for what lies across their border was not seen else. Pure.
+ */
+export function seenBytes(
+  { contents: before, secrets }: Pick<Look, 'contents' | 'secrets'>,
+  contents: readonly ClusterContent[],
+): Pick<SeenBytes, 'ranges' | 'secrets'> {
+  const next = new Map<string, Set<string>>()
+  for (const [at, [guest, content]] of before.entries()) {
+    const followers = next.get(content) ?? new Set()
+    const follower = before[at + 1]
+    followers.add(follower?.[0] === guest + 1 ? follower[1] : '')
+    next.set(content, followers)
   }
+  const placed = new Map<string, { readonly offset: number; readonly match: SecretMatch }[]>()
+  const contentAt = new Map(before)
+  for (const match of secrets) {
+    const content = contentAt.get(Math.floor(match.index / clusterBytes)) ?? ''
+    placed.set(content, [...(placed.get(content) ?? []), { offset: match.index % clusterBytes, match }])
+  }
+  const ranges: { start: number; length: number }[] = []
+  const found: SecretMatch[] = []
+  let previous: { readonly guest: number; readonly content: string } | undefined
+  for (const { guest, content: bytes } of contents) {
+    const content = encode(bytes)
+    if (!next.has(content)) {
+      previous = undefined
+      continue
+    }
+    const run = ranges.at(-1)
+    const follows = previous?.guest === guest - 1 && next.get(previous.content)?.has(content) === true
+    if (run !== undefined && follows) run.length += clusterBytes
+    else ranges.push({ start: guest * clusterBytes, length: clusterBytes })
+    for (const { offset, match } of placed.get(content) ?? []) {
+      found.push({ ...match, index: guest * clusterBytes + offset })
+    }
+    previous = { guest, content }
+  }
+  return { ranges, secrets: found }
 }
 
 /** Remembers a look that found nothing. The cache may forget it. */
@@ -83,7 +117,7 @@ export async function keepLook(
   }
 }
 
-function parse(text: string): z.infer<typeof schema> | undefined {
+function parse(text: string): Look | undefined {
   try {
     return schema.safeParse(JSON.parse(text)).data
   } catch {

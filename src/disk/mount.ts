@@ -43,6 +43,8 @@ export interface MountOptions {
   readonly writable: boolean
   /** Mounts in this namespace instead of an own one, and leaves it open. */
   readonly namespace?: MountNamespace
+  /** Finds space when something is written and not when it goes to the disk: the same writes then fill the same blocks. */
+  readonly inOrder?: boolean
   /** Mounts nothing but the root file system; `wanted` still says what else fstab names. */
   readonly rootOnly?: boolean
 }
@@ -64,7 +66,7 @@ export async function mountSystem(
   if (await makeFolder(folder)) stack.defer(() => rmdir(folder).catch(() => {}))
   const namespace =
     options.namespace ?? stack.use(await openNamespace(context, disk.holder === undefined ? {} : { from: disk.holder }))
-  const mounter = new Mounter(context, disk, namespace, options.writable)
+  const mounter = new Mounter(context, disk, namespace, options)
   stack.defer(() => mounter.unmountAll())
   const found = await findRoot(mounter, layout, folder)
   const mounts: SystemMount[] = [{ target: '/', partition: found.partition, device: mounter.deviceAt(folder) }]
@@ -217,13 +219,15 @@ class Mounter {
   readonly #context: Context
   readonly #disk: RawDisk
   readonly #writable: boolean
+  readonly #inOrder: boolean
   #mounted: { readonly place: string; readonly device: string }[] = []
 
-  constructor(context: Context, disk: RawDisk, namespace: MountNamespace, writable: boolean) {
+  constructor(context: Context, disk: RawDisk, namespace: MountNamespace, { writable, inOrder }: MountOptions) {
     this.#context = context
     this.#disk = disk
     this.namespace = namespace
     this.#writable = writable
+    this.#inOrder = inOrder === true
   }
 
   deviceAt(place: string): string {
@@ -238,7 +242,7 @@ class Mounter {
       [
         ...['-c', mountScript, 'mount', String(partition.startBytes), String(partition.sizeBytes)],
         ...[this.#writable ? '' : '--read-only', this.#disk.innerPath],
-        ...[type, [...mountOptions(type, this.#writable), ...extra].join(','), place],
+        ...[type, [...mountOptions(type, this.#writable, this.#inOrder), ...extra].join(','), place],
       ],
       { purpose: `mount partition ${partition.number} (${type}) of a disk`, reporter: this.#context.reporter },
     )
@@ -277,9 +281,9 @@ class Mounter {
 }
 
 /** A file system that is only looked at must not be changed, not even by a replay of its journal. */
-export function mountOptions(type: string, writable: boolean): readonly string[] {
+export function mountOptions(type: string, writable: boolean, inOrder = false): readonly string[] {
   const common = ['nosuid', 'nodev', ...(type === 'xfs' ? ['nouuid'] : [])]
-  if (writable) return ['rw', ...common]
+  if (writable) return ['rw', ...common, ...(inOrder && type === 'ext4' ? ['nodelalloc'] : [])]
   const noReplay: Readonly<Record<string, string>> = {
     ext3: 'noload',
     ext4: 'noload',

@@ -1,10 +1,10 @@
 import type { Context } from '../context.ts'
-import { exposeRaw, withReadAt } from '../disk/expose.ts'
-import { readLayout } from '../disk/layout.ts'
+import { exposeRaw, withReadAt, type RawDisk } from '../disk/expose.ts'
+import { readLayout, type DiskLayout } from '../disk/layout.ts'
 import { dataRanges } from '../image/data-ranges.ts'
 import type { DiskFormat } from '../image/disk-format.ts'
 import { Cleanup } from '../util/cleanup.ts'
-import { extUnused } from './ext.ts'
+import { extUnused, type ExtUnused } from './ext.ts'
 import { openFileView, type FileView } from './file-view.ts'
 import { locateOffsets, placeInWords, type DiskPlace } from './locate.ts'
 import { lookAtFiles, type Finding } from './look.ts'
@@ -13,7 +13,7 @@ import { totalLength } from '../disk/ranges.ts'
 import type { RawScanResult } from './raw-scan.ts'
 import { scanAside } from './scan-aside.ts'
 import { isToSearch, systemPath, wholeFiles } from './searched.ts'
-import { joinResults, planScan, type SeenBytes } from './seen.ts'
+import { joinResults, planScan, type ScanPlan, type SeenBytes } from './seen.ts'
 import type { SecretMatch } from './secret-rules.ts'
 
 export type { Finding } from './look.ts'
@@ -65,18 +65,13 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
     },
     options.seen,
   )
-  // Both have ended before anything is unmounted, whichever fails.
-  const [scanned, listed] = await Promise.allSettled([
-    scanAside(plan.scans, context.signal),
-    wholeFiles(context, view, unused),
-  ])
-  const scan = joinResults(settled(scanned), plan)
-  const whole = settled(listed)
-  const offsets = [...scan.hits.map(({ offset }) => offset), ...scan.secrets.map(({ index }) => index)]
-  const places = await locateOffsets(context, disk.path, layout, unused, offsets)
-  const suspects = suspectFiles(scan.secrets, places, view)
-  const isSearched = (path: string) => isToSearch(path, whole, suspects)
+  const searched = search(context, { disk, layout, view, unused, plan })
+  // The look waits for it, and where the look ends before, nothing may be unmounted yet.
+  stack.defer(() => searched.then(ignore, ignore))
+  const isSearched = searched.then((result) => result.isSearched)
+  isSearched.catch(ignore)
   const look = await lookAtFiles(view.root, { signal: context.signal, isSearched })
+  const { scan, places } = await searched
   return {
     findings: [...look.findings, ...rawFindings(scan, places), ...leftoverFinding(scan.leftovers)],
     filesLooked: look.filesLooked,
@@ -87,6 +82,38 @@ export async function sealCheck(context: Context, options: SealCheckOptions): Pr
     notLooked: view.notLooked,
   }
 }
+
+interface SearchInput {
+  readonly disk: RawDisk
+  readonly layout: DiskLayout
+  readonly view: FileView
+  readonly unused: readonly ExtUnused[]
+  readonly plan: ScanPlan
+}
+
+interface Search {
+  readonly scan: RawScanResult
+  readonly places: Places
+  /** Whether a file has to be searched by itself. */
+  readonly isSearched: (path: string) => boolean
+}
+
+/** Searches the bytes of the disk. */
+async function search(context: Context, { disk, layout, view, unused, plan }: SearchInput): Promise<Search> {
+  // Both have ended before anything is unmounted, whichever fails.
+  const [scanned, listed] = await Promise.allSettled([
+    scanAside(plan.scans, context.signal),
+    wholeFiles(context, view, unused),
+  ])
+  const scan = joinResults(settled(scanned), plan)
+  const whole = settled(listed)
+  const offsets = [...scan.hits.map(({ offset }) => offset), ...scan.secrets.map(({ index }) => index)]
+  const places = await locateOffsets(context, disk.path, layout, unused, offsets)
+  const suspects = suspectFiles(scan.secrets, places, view)
+  return { scan, places, isSearched: (path) => isToSearch(path, whole, suspects) }
+}
+
+function ignore(): void {}
 
 function settled<T>(result: PromiseSettledResult<T>): T {
   if (result.status === 'rejected') throw result.reason

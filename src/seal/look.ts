@@ -1,7 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, type Dirent } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate as yieldToOthers } from 'node:timers/promises'
-import { InterruptedError } from '../errors.ts'
+import { slices } from '../util/slices.ts'
 import { FileScanner, type FileMatch } from './file-scanner.ts'
 import { globSource } from './glob.ts'
 import { sealList, type SealEntry } from './list.ts'
@@ -22,9 +21,6 @@ export interface Look {
   readonly filesLooked: number
 }
 
-/** Milliseconds of work between two looks at signals and timers. */
-const sliceMs = 10
-
 /**
  * Files that hold a key by their purpose and that nobody trusts. The snakeoil certificate is made by the package ssl-cert
  * for services that are to start before anybody has given them a real one.
@@ -33,37 +29,38 @@ const allowed: readonly { readonly path: string; readonly rule: string }[] = [
   { path: '/etc/ssl/private/ssl-cert-snakeoil.key', rule: 'private-key' },
 ]
 
+type SearchFilter = (path: string) => boolean
+
 export interface LookOptions {
   readonly signal: AbortSignal
   /**
    * Whether a file's content is to be searched for secrets by form; all files' by default. `path` is absolute on the disk.
-   * Left out may be only what was searched in the bytes of the disk.
+   * Left out may be only what was searched in the bytes of the disk. While that is not known, the list is looked after.
    */
-  readonly isSearched?: (path: string) => boolean
+  readonly isSearched?: SearchFilter | Promise<SearchFilter>
 }
 
 /** Looks at every file below `root`: whether the seal list holds, and whether it holds a secret by its form. */
-export async function lookAtFiles(root: string, { signal, isSearched = () => true }: LookOptions): Promise<Look> {
+export async function lookAtFiles(root: string, options: LookOptions): Promise<Look> {
   const matchers = listMatchers(homesOf(root))
   const anyEntry = new RegExp(`^(?:${matchers.map(({ source }) => source).join('|')})$`)
-  const packages = new PackageFiles(root)
-  const scanner = new FileScanner()
   const findings: Finding[] = []
-  let filesLooked = 0
-  let until = performance.now() + sliceMs
+  const files: string[] = []
+  const pause = slices(options.signal)
   for (const { path, entry } of walk(root)) {
-    if (performance.now() > until) {
-      await yieldToOthers()
-      if (signal.aborted) throw new InterruptedError()
-      until = performance.now() + sliceMs
-    }
+    await pause()
     if (anyEntry.test(path)) {
       for (const { entry: rule, pattern } of matchers) {
         if (pattern.test(path)) findings.push(...checkEntry(rule, root, path))
       }
     }
-    if (!entry.isFile()) continue
-    filesLooked += 1
+    if (entry.isFile()) files.push(path)
+  }
+  const isSearched = (await options.isSearched) ?? (() => true)
+  const packages = new PackageFiles(root)
+  const scanner = new FileScanner()
+  for (const path of files) {
+    await pause()
     if (!isSearched(path) && !isSecretFile(path)) continue
     const stats = lstatSync(join(root, path))
     if (stats.size === 0) continue
@@ -72,7 +69,7 @@ export async function lookAtFiles(root: string, { signal, isSearched = () => tru
         findings.push({ id: match.id, where: placeOf(path, match), why: match.why })
     }
   }
-  return { findings, filesLooked }
+  return { findings, filesLooked: files.length }
 }
 
 interface ListMatcher {

@@ -25,7 +25,8 @@ export async function wholeFiles(
   if (system === undefined) return undefined
   const plain = new Set(unused.filter(({ inlineData }) => !inlineData).map(({ partition }) => partition.number))
   const others = system.mounts.filter(({ partition }) => !plain.has(partition.number)).map(({ target }) => target)
-  return others.includes('/') ? undefined : { paths: await filesInOnePiece(context, system), others }
+  const blockSize = Math.min(...unused.map((each) => each.blockSize))
+  return others.includes('/') ? undefined : { paths: await filesInOnePiece(context, system, blockSize), others }
 }
 
 /** Whether a file is to be searched by itself: `suspects` are in any case. Pure. */
@@ -40,14 +41,26 @@ export function systemPath(system: MountedSystem, partition: Partition, path: st
   return `${target === '/' ? '' : target}${path}`
 }
 
+/** What fits into a block is in one piece; of a name with a line feed in it nothing is believed. */
+const pieces = `
+odd='*
+*'
+find "$1" -type f ! -path "$odd" ! -size +"$3" -printf '%p: 1 extent found\\n'
+find "$1" -type f ! -path "$odd" -size +"$3" -print0 | xargs -0r "$2"
+`
+
 /**
  * Files that lie in one piece, as the kernel says (FIEMAP): whatever it says nothing of, or what has a strange name, is not
  * among them.
  */
-async function filesInOnePiece(context: Context, system: MountedSystem): Promise<ReadonlySet<string>> {
+async function filesInOnePiece(
+  context: Context,
+  system: MountedSystem,
+  blockSize: number,
+): Promise<ReadonlySet<string>> {
   const { stdout } = await system.run(
     'sh',
-    ['-c', 'find "$1" -type f -print0 | xargs -0r "$2"', 'sh', system.innerRoot, await needTool('filefrag')],
+    ['-c', pieces, 'sh', system.innerRoot, await needTool('filefrag'), String(blockSize / 512)],
     {
       allowFailure: true,
       purpose: 'see which files lie in pieces',

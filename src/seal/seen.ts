@@ -3,13 +3,13 @@ import type { Needle } from './needles.ts'
 import type { RawScan, RawScanResult } from './raw-scan.ts'
 import { reach, type SecretMatch } from './secret-rules.ts'
 
-/** What an earlier look has searched: bytes that are the same, at the same place, need not be searched for the same again. */
+/** What an earlier look has searched: the same bytes need not be searched for the same again. */
 export interface SeenBytes {
-  /** Where the disk is as it was when it was looked at. */
+  /** Runs of bytes that followed one another then too, in order; one may begin where another ends. */
   readonly ranges: readonly ByteRange[]
   /** Which of the present needles were looked for, and not found. */
   readonly looked: (needle: Needle) => boolean
-  /** All secrets by form that were found on that disk, for what is allowed may change. */
+  /** Secrets by form that were found in these bytes, for what is allowed may change. */
   readonly secrets: readonly SecretMatch[]
 }
 
@@ -31,7 +31,7 @@ export function planScan(scan: Omit<RawScan, 'signal'>, seen: SeenBytes | undefi
   if (seen === undefined) return { scans: [scan], secrets: [], bytesSeen: 0 }
   const longest = Math.max(0, ...scan.needles.map(({ bytes }) => bytes.length))
   const margin = Math.max(longest, reach.before + reach.after)
-  const skipped = mergeRanges(seen.ranges).flatMap(({ start, length }) =>
+  const skipped = seen.ranges.flatMap(({ start, length }) =>
     length > 2 * margin ? [{ start: start + margin, length: length - 2 * margin }] : [],
   )
   const { path, needles, unused = [] } = scan

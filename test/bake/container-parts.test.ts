@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { baseObstacle, type BaseFacts } from '../../src/bake/container/base-facts.ts'
@@ -6,6 +6,7 @@ import { findHierarchies } from '../../src/bake/container/cgroup.ts'
 import { findChanges, pathsInLayers, removePaths } from '../../src/bake/container/changes.ts'
 import { chooseNet, networkdUnit, prohibited } from '../../src/bake/container/network.ts'
 import { driverService, isNoise, nspawnArgs } from '../../src/bake/container/nspawn.ts'
+import { firstAllowed } from '../../src/bake/container/in-order.ts'
 import { journalExtents } from '../../src/bake/container/write-back.ts'
 import { tempDir } from '../../src/system/temp.ts'
 
@@ -126,6 +127,15 @@ test("a journal's blocks, but for its header", () => {
   expect(journalExtents('no such inode')).toEqual([])
 })
 
+test.each([
+  ['Cpus_allowed:\t3\nCpus_allowed_list:\t0-1\n', '0'],
+  ['Cpus_allowed_list:\t6\n', '6'],
+  ['Cpus_allowed_list:\t2-5,8\n', '2'],
+  ['', undefined],
+])('%j lets a process run on %s first', (status, first) => {
+  expect(firstAllowed(status)).toBe(first)
+})
+
 describe('what must change on the disk', () => {
   /** Files by path; ending in a slash: a folder; with an arrow: a link. */
   function tree(root: string, paths: readonly string[]): string {
@@ -149,6 +159,20 @@ describe('what must change on the disk', () => {
     )
     return { remove: [...found.remove].toSorted(), copy: [...found.copy].toSorted() }
   }
+
+  test('files with holes are told apart', async () => {
+    await using folder = await tempDir('test-sparse')
+    for (const name of ['upper', 'merged', 'disk']) mkdirSync(join(folder.path, name, 'var'), { recursive: true })
+    for (const name of ['upper', 'merged']) {
+      writeFileSync(join(folder.path, name, 'var/plain'), 'x'.repeat(10_000))
+      writeFileSync(join(folder.path, name, 'var/holes'), 'x')
+      truncateSync(join(folder.path, name, 'var/holes'), 1 << 20)
+    }
+    const paths = pathsInLayers([join(folder.path, 'upper')])
+    expect(findChanges(paths, join(folder.path, 'merged'), join(folder.path, 'disk'))).toEqual({
+      ...{ remove: [], copy: ['.', 'var', 'var/plain'], sparse: ['var/holes'] },
+    })
+  })
 
   test('new and changed files; what did not change is left alone', async () => {
     expect(

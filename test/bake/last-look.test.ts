@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { keepLook, lastLook } from '../../src/bake/last-look.ts'
+import { keepLook, lastLook, seenBytes } from '../../src/bake/last-look.ts'
 import type { BakeJob } from '../../src/bake/engine.ts'
 import type { SigningKey } from '../../src/bundle/channel.ts'
 import type { Context } from '../../src/context.ts'
@@ -102,5 +102,76 @@ describe.runIf(isRoot)('the look at the last image', () => {
     await writeFile(path, text)
     expect(await lastLook(context, job, signingKey, await contents())).toBeDefined()
     expect(await lastLook(context, { ...job, recipeName: 'other' }, signingKey, [])).toBeUndefined()
+  })
+})
+
+describe('which bytes an earlier look has seen', () => {
+  const size = 128 * 1024
+  const disk = (text: string) => [...text].flatMap((content, guest) => (content === '.' ? [] : [{ guest, content }]))
+  const look = (text: string, secrets: readonly number[] = []) => ({
+    contents: disk(text).map(({ guest, content }): [number, string] => [
+      guest,
+      Buffer.from(content, 'latin1').toString('base64'),
+    ]),
+    secrets: secrets.map((index) => ({ id: 'x', why: 'y', index })),
+  })
+
+  test.each<[string, string, string, (readonly [number, number])[]]>([
+    [
+      'all where nothing has changed',
+      'abc.de',
+      'abc.de',
+      [
+        [0, 3],
+        [4, 2],
+      ],
+    ],
+    [
+      'what is around a change',
+      'abcde',
+      'abXde',
+      [
+        [0, 2],
+        [3, 2],
+      ],
+    ],
+    ['what has moved', 'abc', '..abc', [[2, 3]]],
+    [
+      'two runs where a border is new',
+      'ab.cd',
+      'abcd',
+      [
+        [0, 2],
+        [2, 2],
+      ],
+    ],
+    [
+      'two runs where the order is another',
+      'abc',
+      'bca',
+      [
+        [0, 2],
+        [2, 1],
+      ],
+    ],
+    [
+      'each of equal ones',
+      'ab.ac',
+      'abac',
+      [
+        [0, 2],
+        [2, 2],
+      ],
+    ],
+    ['none of a disk without anything in common', 'abc', 'xyz', []],
+  ])('%s: %s, then %s', (_, before, now, runs) => {
+    expect(seenBytes(look(before), disk(now)).ranges).toEqual(
+      runs.map(([start, length]) => ({ start: start * size, length: length * size })),
+    )
+  })
+
+  test('secrets move with them, and are in every copy', () => {
+    const { secrets } = seenBytes(look('abc', [size + 5, 2 * size + 7]), disk('.bxb'))
+    expect(secrets.map(({ index }) => index)).toEqual([size + 5, 3 * size + 5])
   })
 })

@@ -29,6 +29,8 @@ export interface DiskChanges {
   readonly remove: readonly string[]
   /** Paths to copy, folders without what is in them, outer ones first. */
   readonly copy: readonly string[]
+  /** Files with holes, to be copied before all else and with care: that takes three times as long. */
+  readonly sparse: readonly string[]
 }
 
 /**
@@ -39,6 +41,7 @@ export interface DiskChanges {
 export function findChanges(paths: LayerPaths, merged: string, disk: string): DiskChanges {
   const remove = new Set<string>()
   const copy: string[] = []
+  const sparse: string[] = []
   // Folders whose whole way from the root consists of folders, in both trees.
   const shown = new Set<string>()
   const onDisk = new Set<string>()
@@ -63,12 +66,14 @@ export function findChanges(paths: LayerPaths, merged: string, disk: string): Di
   }
   for (const path of new Set([...paths.folders, ...paths.others])) {
     if (path === '' || !shown.has(parentOf(path)) || shown.has(path)) continue
-    if (entry(join(merged, path)) === undefined) continue
+    const shows = entry(join(merged, path))
+    if (shows === undefined) continue
     // What is written over would still be what other names on the disk stand for.
     if (onDisk.has(parentOf(path)) && entry(join(disk, path)) !== undefined) remove.add(path)
-    copy.push(path)
+    if (shows.isFile() && shows.blocks * 512 < shows.size) sparse.push(path)
+    else copy.push(path)
   }
-  return { remove: [...remove], copy }
+  return { remove: [...remove], copy, sparse }
 }
 
 /** Carries out the removals. */

@@ -88,7 +88,12 @@ export class ContainerSession implements BakeSession {
   }
 
   async runStep(name: string): Promise<Report> {
-    return (await this.boot()).driver.run(name)
+    const { driver } = await this.boot()
+    const before = await this.#layerBytes()
+    const report = await driver.run(name)
+    // The agent sees the file system grow, and this machine writes other things to it.
+    const diskBytes = Math.max(0, (await this.#layerBytes()) - before)
+    return { ...report, steps: report.steps.map((step) => (step.name === name ? { ...step, diskBytes } : step)) }
   }
 
   async tune(names: readonly string[]): Promise<number> {
@@ -108,10 +113,18 @@ export class ContainerSession implements BakeSession {
     const { signal } = this.#parts.context
     // It was written without syncs, and is to be there after a loss of power or not at all.
     await run(await needTool('sync'), ['--file-system', upper], { signal })
-    const { stdout } = await run(await needTool('du'), ['-s', '--block-size=1', upper], { signal })
+    const sizeBytes = await this.#layerBytes()
     this.#writer.write(this.#layers)
     this.#layers = [...this.#layers, nextLayer]
-    return { sizeBytes: Number(stdout.split('\t')[0]), note: { instanceId: this.#parts.note.instanceId } }
+    return { sizeBytes, note: { instanceId: this.#parts.note.instanceId } }
+  }
+
+  async #layerBytes(): Promise<number> {
+    const { signal } = this.#parts.context
+    const upper = upperIn(this.#layers.at(-1) ?? '')
+    // Where the system runs, files go away while they are looked at.
+    const { stdout } = await run(await needTool('du'), ['-s', '--block-size=1', upper], { allowFailure: true, signal })
+    return Number(stdout.split('\t')[0])
   }
 
   /** Ends the system by `end` and takes its root apart. */

@@ -13,6 +13,7 @@ import { needTool } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import type { SealedDisk } from '../engine.ts'
 import { findChanges, pathsInLayers, removePaths } from './changes.ts'
+import { calmly, layOutInOrder } from './in-order.ts'
 import { mountOverlay, upperIn } from './overlay.ts'
 
 export interface LayerWriterOptions {
@@ -105,8 +106,11 @@ export class LayerWriter implements AsyncDisposable {
       await exposeRaw(this.#context, { path, format, writable: true, workFolder: work, namespace }),
     )
     const system = this.#cleanup.use(
-      await mountSystem(this.#context, disk, join(work, 'disk'), { writable: true, rootOnly: true, namespace }),
+      await mountSystem(this.#context, disk, join(work, 'disk'), {
+        ...{ writable: true, inOrder: true, rootOnly: true, namespace },
+      }),
     )
+    if (system.rootPartition.fs?.type === 'ext4') await layOutInOrder(system.mounts[0]?.device ?? '')
     return { disk, system, format, path }
   }
 
@@ -120,19 +124,20 @@ export class LayerWriter implements AsyncDisposable {
     try {
       const changes = findChanges(pathsInLayers(fresh.map(upperIn)), namespace.path(merged), system.root)
       removePaths(system.root, changes.remove)
-      await namespace.run(
-        // The steps of the bake go first.
-        await needTool('nice'),
-        [
-          await needTool('rsync'),
+      const copy = async (paths: readonly string[], ...more: readonly string[]) => {
+        const [command, ...args] = await calmly(await needTool('rsync'), [
           // In place, for nothing is in the way: so no temporary names get into the folders of the disk. Times to the
           // nanosecond: or a folder would keep that of the copy where both are of the same second.
-          ...['-aHAXS', '--numeric-ids', '--ignore-times', '--modify-window=-1', '--inplace', '--from0'],
+          ...['-aHAX', ...more, '--numeric-ids', '--ignore-times', '--modify-window=-1', '--inplace', '--from0'],
           ...['--files-from=-', `${merged}/`, `${system.innerRoot}/`],
-        ],
-        { purpose: 'write the layers to the disk', reporter, signal, input: changes.copy.join('\0') },
-      )
-      return changes.copy.length
+        ])
+        const options = { purpose: 'write the layers to the disk', reporter, signal, input: paths.join('\0') }
+        await namespace.run(command, args, options)
+      }
+      if (changes.sparse.length > 0) await copy(changes.sparse, '--sparse')
+      // After it, for this sets the times of folders.
+      await copy(changes.copy)
+      return changes.copy.length + changes.sparse.length
     } finally {
       await namespace.run('umount', ['--lazy', merged], { allowFailure: true })
     }

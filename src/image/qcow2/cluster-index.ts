@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { writeFileAtomic } from '../../system/atomic-file.ts'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 
 /** Where an image file holds one cluster of its disk. */
 export interface StoredCluster {
@@ -36,7 +35,7 @@ const digestBytes = 16
 const headBytes = 16
 const entryBytes = 48
 
-/** Writes the index beside its image; a loss of power leaves it whole or absent. */
+/** Writes the index beside its image. What a loss of power leaves of it is not taken for one. */
 export async function writeClusterIndex(path: string, index: ClusterIndex): Promise<void> {
   const bytes = Buffer.alloc(headBytes + index.clusters.length * entryBytes)
   bytes.write(magic, 0, 'latin1')
@@ -50,7 +49,9 @@ export async function writeClusterIndex(path: string, index: ClusterIndex): Prom
     bytes.write(content, start + 16, 'latin1')
     bytes.write(stored, start + 16 + digestBytes, 'latin1')
   }
-  await writeFileAtomic(path, bytes)
+  const temporary = `${path}.${process.pid}`
+  await writeFile(temporary, bytes)
+  await rename(temporary, path)
 }
 
 /** The index of a file, or undefined where there is none or it is not whole. */

@@ -1,9 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { ByteRange } from '../../disk/ranges.ts'
-import { InterruptedError } from '../../errors.ts'
 import { canWorkAside, workAside } from '../../util/aside.ts'
+import { slices } from '../../util/slices.ts'
 import { clusterDigest } from './cluster-index.ts'
 import { clusterBytes, readCluster } from './clusters.ts'
 
@@ -51,9 +50,9 @@ export async function digestClusters(
   try {
     const contents: ClusterContent[] = []
     const buffer = Buffer.allocUnsafe(clusterBytes)
-    for (const [at, guest] of guests.entries()) {
-      if (at % 64 === 0) await yieldToOthers()
-      if (signal?.aborted === true) throw new InterruptedError()
+    const pause = slices(signal)
+    for (const guest of guests) {
+      await pause()
       const bytes = readCluster(file, guest, buffer)
       if (!bytes.equals(zeros)) contents.push({ guest, content: clusterDigest(bytes) })
     }

@@ -1,8 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { setImmediate as yieldToOthers } from 'node:timers/promises'
-import { InterruptedError } from '../../errors.ts'
 import { Cleanup } from '../../util/cleanup.ts'
+import { slices } from '../../util/slices.ts'
 import type { ClusterIndex } from './cluster-index.ts'
 import { clusterBytes, readCluster } from './clusters.ts'
 import { ClusterCompressor } from './compress.ts'
@@ -16,9 +15,6 @@ import { Lanes } from './lanes.ts'
  * the work, which pays where a disk is compressed once and copied from then on.
  */
 const levels = { quick: 6, small: 12 } as const
-
-/** Milliseconds of work between two looks at signals and timers. Calls that do not wait cost several times as much. */
-const sliceMs = 10
 
 export interface WriteQcow2Options {
   /** A file of the disk's plain bytes. */
@@ -117,17 +113,6 @@ export async function writeQcow2(options: WriteQcow2Options): Promise<WrittenQco
   for (const guest of beneath.keys()) file.clear(guest)
   const sizeBytes = file.finish(options.backing?.name)
   return { sizeBytes, index: file.index(), copied: known.copied, compressed: lanes.compressed }
-}
-
-/** Gives way to signals and timers every few milliseconds; throws InterruptedError. */
-function slices(signal: AbortSignal): () => Promise<void> {
-  let until = performance.now() + sliceMs
-  return async () => {
-    if (performance.now() <= until) return
-    await yieldToOthers()
-    if (signal.aborted) throw new InterruptedError()
-    until = performance.now() + sliceMs
-  }
 }
 
 interface Waiting {
