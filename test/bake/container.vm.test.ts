@@ -253,6 +253,7 @@ try
 proxy=$(sed -n 's/.*Proxy "\\(http[^"]*\\)".*/\\1/p' /etc/apt/apt.conf.d/00parbake-bake)
 [ "$(curl -s -m 10 "$proxy/")" = cached ] || { echo "no cache at $proxy"; exit 1; }
 [ "$(ls /etc/systemd/network)" = "" ] || { ls /etc/systemd/network; exit 1; }
+ip -o -4 address show eth0 | grep -F 'brd ${net}.255' || { ip address; exit 1; }
 resolvectl dns eth0 | grep -F '${net}.3' || { resolvectl status; exit 1; }
 if mknod /root/disk b 8 0 2>/dev/null; then echo 'made a device'; exit 1; fi
 mkdir /root/m

@@ -89,12 +89,15 @@ ip link set guest up
 ip route add "$1.15/32" dev guest
 `
 
-/** For systems that do not set up interfaces by themselves. */
+/**
+ * For systems that do not set up interfaces by themselves. The address is to the last bit what networkd makes of its unit: it
+ * replaces one without a broadcast address again and again, which takes a whole processor.
+ */
 const guestScript = `
 set -e
 ip link set lo up
 ip link set eth0 mtu 65520 up
-ip address replace "$1.15/24" dev eth0
+ip address replace "$1.15/24" broadcast "$1.255" dev eth0
 ip route replace default via "$1.2"
 `
 
