@@ -20,6 +20,7 @@ import { openStepCache } from '../step-cache/cache.ts'
 import { openStore } from '../store/open.ts'
 import { toolVersion } from '../system/tools.ts'
 import { packageVersion } from '../util/package-version.ts'
+import { credentialsAtHand } from './credentials.ts'
 import { chooseEngine, loadEngines } from './choose-engine.ts'
 import type { BakeJob, EngineName } from './engine.ts'
 import { finishDisk, type FinishedImage } from './finish.ts'
@@ -157,7 +158,11 @@ async function makeImage(
     })
     const finished = await finishDisk(context, {
       ...{ job, sealed: ran.disk, thin, target: disk, signingKey, work },
-      needles: sealNeedles({ environment: process.env, userData: bakeUserData(), report: ran.report }),
+      needles: sealNeedles({
+        environment: process.env,
+        credentials: await credentialsAtHand(context.config, signingKey),
+        ...{ userData: bakeUserData(), report: ran.report },
+      }),
     })
     return { ran, finished }
   })

@@ -74,7 +74,7 @@ function isSecretSetting(name: string, value: string): boolean {
 }
 
 /** Paths, URLs without a password, numbers, short words: a name like a secret's does not make them one. */
-function isTrivial(value: string): boolean {
+export function isTrivial(value: string): boolean {
   return (
     /^(?:~|\.{0,2}\/)/.test(value) ||
     /^[a-z][a-z+.-]*:\/\/[^@\s]*$/i.test(value) ||

@@ -9,7 +9,7 @@ import type { ServerCredentials } from './auth.ts'
  * start at once get the same. Throws UserError where the file is not what was written.
  */
 export async function loadServeCredentials(stateDir: string): Promise<ServerCredentials> {
-  const path = join(stateDir, 'embedded-store.json')
+  const path = credentialsFile(stateDir)
   const existing = await readCredentials(path)
   if (existing !== undefined) return existing
   const made: ServerCredentials = {
@@ -32,6 +32,15 @@ export async function loadServeCredentials(stateDir: string): Promise<ServerCred
   } finally {
     await rm(temporary, { force: true })
   }
+}
+
+/** The same, or undefined where nobody has needed them yet. */
+export async function readServeCredentials(stateDir: string): Promise<ServerCredentials | undefined> {
+  return readCredentials(credentialsFile(stateDir))
+}
+
+function credentialsFile(stateDir: string): string {
+  return join(stateDir, 'embedded-store.json')
 }
 
 async function readCredentials(path: string): Promise<ServerCredentials | undefined> {
