@@ -1,89 +1,25 @@
-import { createHmac } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { z } from 'zod'
 import type { SigningKey } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
-import { clusterBytes } from '../image/qcow2/clusters.ts'
 import type { ClusterContent } from '../image/qcow2/contents.ts'
 import type { SealReport } from '../seal/check.ts'
+import { lookBeside, readLook, writeLook } from '../seal/look-record.ts'
 import type { Needle } from '../seal/needles.ts'
-import { secretRulesDigest, type SecretMatch } from '../seal/secret-rules.ts'
 import type { SeenBytes } from '../seal/seen.ts'
 import type { BakeJob } from './engine.ts'
 import { lastImage } from './known-clusters.ts'
 
-/*
- * <cacheDir>/images/last-<recipe>-<base>.seen.json    what the seal check found on the disk of the last image
+/**
+ * What of a disk the look at the last image of the recipe on this base has seen, or else that at the base when it was built;
+ * undefined where there was neither.
  */
-
-const schema = z.object({
-  v: z.literal(1),
-  rules: z.string(),
-  clusterBytes: z.literal(clusterBytes),
-  /** HMACs: a password that was looked for must not be guessable from the cache. */
-  needles: z.array(z.string()),
-  secrets: z.array(z.object({ id: z.string(), why: z.string(), index: z.number().int().nonnegative() })),
-  contents: z.array(z.tuple([z.number().int(), z.string()])),
-})
-
-type Look = z.infer<typeof schema>
-
-/** What of a disk the look at the last image of the recipe on this base has seen; undefined where there was none. */
 export async function lastLook(
   context: Context,
   job: BakeJob,
   signingKey: SigningKey,
   contents: readonly ClusterContent[],
 ): Promise<SeenBytes | undefined> {
-  const text = await readFile(lookFile(context, job), 'utf8').catch(() => undefined)
-  const parsed = text === undefined ? undefined : parse(text)
-  if (parsed === undefined || parsed.rules !== secretRulesDigest()) return undefined
-  const looked = new Set(parsed.needles)
-  const nameOf = needleNames(signingKey)
-  return { ...seenBytes(parsed, contents), looked: (needle) => looked.has(nameOf(needle)) }
-}
-
-/**
- * Compares by content and not by place: what was written anew may have moved. Two clusters are one run only where they
- * followed one another before, for what lies across their border was not seen else. Pure.
- */
-export function seenBytes(
-  { contents: before, secrets }: Pick<Look, 'contents' | 'secrets'>,
-  contents: readonly ClusterContent[],
-): Pick<SeenBytes, 'ranges' | 'secrets'> {
-  const next = new Map<string, Set<string>>()
-  for (const [at, [guest, content]] of before.entries()) {
-    const followers = next.get(content) ?? new Set()
-    const follower = before[at + 1]
-    followers.add(follower?.[0] === guest + 1 ? follower[1] : '')
-    next.set(content, followers)
-  }
-  const placed = new Map<string, { readonly offset: number; readonly match: SecretMatch }[]>()
-  const contentAt = new Map(before)
-  for (const match of secrets) {
-    const content = contentAt.get(Math.floor(match.index / clusterBytes)) ?? ''
-    placed.set(content, [...(placed.get(content) ?? []), { offset: match.index % clusterBytes, match }])
-  }
-  const ranges: { start: number; length: number }[] = []
-  const found: SecretMatch[] = []
-  let previous: { readonly guest: number; readonly content: string } | undefined
-  for (const { guest, content: bytes } of contents) {
-    const content = encode(bytes)
-    if (!next.has(content)) {
-      previous = undefined
-      continue
-    }
-    const run = ranges.at(-1)
-    const follows = previous?.guest === guest - 1 && next.get(previous.content)?.has(content) === true
-    if (run !== undefined && follows) run.length += clusterBytes
-    else ranges.push({ start: guest * clusterBytes, length: clusterBytes })
-    for (const { offset, match } of placed.get(content) ?? []) {
-      found.push({ ...match, index: guest * clusterBytes + offset })
-    }
-    previous = { guest, content }
-  }
-  return { ranges, secrets: found }
+  const last = await readLook(lookBeside(lastImage(context, job)), contents, signingKey)
+  return last ?? (await readLook(lookBeside(job.base.path), contents, signingKey))
 }
 
 /** Remembers a look that found nothing. The cache may forget it. */
@@ -97,45 +33,8 @@ export async function keepLook(
     readonly report: SealReport
   },
 ): Promise<void> {
-  const path = lookFile(context, job)
-  const temporary = `${path}.${process.pid}`
-  const document: z.input<typeof schema> = {
-    v: 1,
-    rules: secretRulesDigest(),
-    clusterBytes,
-    needles: look.needles.map(needleNames(signingKey)),
-    secrets: [...look.report.secrets],
-    contents: look.contents.map(({ guest, content }): [number, string] => [guest, encode(content)]),
-  }
-  try {
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(temporary, JSON.stringify(document), { mode: 0o600 })
-    await rename(temporary, path)
-  } catch {
-    // It only makes the next bake slower.
-    await rm(temporary, { force: true })
-  }
-}
-
-function parse(text: string): Look | undefined {
-  try {
-    return schema.safeParse(JSON.parse(text)).data
-  } catch {
-    return undefined
-  }
-}
-
-/** Names that only who has the signing key can tell the needles from. */
-function needleNames({ privateKey }: SigningKey): (needle: Needle) => string {
-  const secret = createHmac('sha256', 'parbake needles').update(privateKey.export({ type: 'pkcs8', format: 'der' }))
-  const key = secret.digest()
-  return ({ bytes }) => createHmac('sha256', key).update(bytes).digest('base64')
-}
-
-function encode(content: string): string {
-  return Buffer.from(content, 'latin1').toString('base64')
-}
-
-function lookFile(context: Context, job: BakeJob): string {
-  return lastImage(context, job).replace(/\.qcow2$/, '.seen.json')
+  await writeLook(lookBeside(lastImage(context, job)), {
+    ...{ contents: look.contents, secrets: look.report.secrets },
+    needles: { absent: look.needles, signingKey },
+  })
 }

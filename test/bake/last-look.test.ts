@@ -2,13 +2,14 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { keepLook, lastLook, seenBytes } from '../../src/bake/last-look.ts'
+import { keepLook, lastLook } from '../../src/bake/last-look.ts'
 import type { BakeJob } from '../../src/bake/engine.ts'
 import type { SigningKey } from '../../src/bundle/channel.ts'
 import type { Context } from '../../src/context.ts'
 import { dataRanges } from '../../src/image/data-ranges.ts'
 import { readContents } from '../../src/image/qcow2/contents.ts'
 import { sealCheck } from '../../src/seal/check.ts'
+import { lookBeside, seenBytes, writeLook } from '../../src/seal/look-record.ts'
 import { sealNeedles } from '../../src/seal/needles.ts'
 import { run } from '../../src/system/run.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
@@ -74,6 +75,22 @@ describe.runIf(isRoot)('the look at the last image', () => {
     expect(needles.map((needle) => stranger?.looked(needle))).not.toContain(true)
   })
 
+  test('is that at the base where there is no image yet, and needles are looked for everywhere', async () => {
+    const base = { ...job.base, path: join(folder.path, 'base.qcow2') }
+    const first = { ...job, recipeName: 'first', base }
+    expect(await lastLook(context, first, signingKey, await contents())).toBeUndefined()
+    const secret = {
+      id: 'private-key',
+      why: 'a private key',
+      index: ((await contents())[2]?.guest ?? 0) * 128 * 1024 + 9,
+    }
+    await writeLook(lookBeside(base.path), { contents: await contents(), secrets: [secret] })
+    const seen = await lastLook(context, first, signingKey, await contents())
+    expect(seen?.ranges.length).toBeGreaterThan(0)
+    expect(seen?.secrets).toContainEqual(secret)
+    expect(needles.map((needle) => seen?.looked(needle))).not.toContain(true)
+  })
+
   test('hides nothing that has come since', async () => {
     // A recipe's next version left a password in one file and a token in another.
     for (const [file, text] of [
@@ -107,7 +124,8 @@ describe.runIf(isRoot)('the look at the last image', () => {
 
 describe('which bytes an earlier look has seen', () => {
   const size = 128 * 1024
-  const disk = (text: string) => [...text].flatMap((content, guest) => (content === '.' ? [] : [{ guest, content }]))
+  const disk = (text: string) =>
+    text.split('').flatMap((content, guest) => (content === '.' ? [] : [{ guest, content }]))
   const look = (text: string, secrets: readonly number[] = []) => ({
     contents: disk(text).map(({ guest, content }): [number, string] => [
       guest,

@@ -57,11 +57,13 @@ export class LayerWriter implements AsyncDisposable {
 
   /** Writes these layers (all of them, the lowest first) but for those that were written before. */
   write(layers: readonly string[]): void {
-    const fresh = layers.slice(this.#written)
-    if (fresh.length === 0) return
-    this.#written = layers.length
-    this.#done = this.#done.then(async (paths) => paths + (await this.#copy(layers, fresh)))
-    this.#done.catch(() => {})
+    // One at a time, also where there are several: so a bake that goes on from kept layers fills the same blocks as that
+    // which made them.
+    for (; this.#written < layers.length; this.#written += 1) {
+      const some = layers.slice(0, this.#written + 1)
+      this.#done = this.#done.then(async (paths) => paths + (await this.#copy(some)))
+      this.#done.catch(() => {})
+    }
   }
 
   /** Writes the rest, and resolves with the disk, which nobody has open any more. */
@@ -114,7 +116,8 @@ export class LayerWriter implements AsyncDisposable {
     return { disk, system, format, path }
   }
 
-  async #copy(layers: readonly string[], fresh: readonly string[]): Promise<number> {
+  /** Writes the last of these layers. */
+  async #copy(layers: readonly string[]): Promise<number> {
     const { namespace, lower, work } = this.#options
     const { reporter, signal } = this.#context
     const { system } = await this.#disk
@@ -122,7 +125,7 @@ export class LayerWriter implements AsyncDisposable {
     const place = { namespace, lower, links: join(work, 'written-layers') }
     await mountOverlay(place, layers, merged, { readOnly: true, reporter })
     try {
-      const changes = findChanges(pathsInLayers(fresh.map(upperIn)), namespace.path(merged), system.root)
+      const changes = findChanges(pathsInLayers(layers.slice(-1).map(upperIn)), namespace.path(merged), system.root)
       removePaths(system.root, changes.remove)
       const copy = async (paths: readonly string[], ...more: readonly string[]) => {
         const [command, ...args] = await calmly(await needTool('rsync'), [
