@@ -17,7 +17,7 @@ export async function measureGrowth(bench: Bench, engine: 'container' | 'vm'): P
   await mkdir(folder)
   try {
     const home = new ParbakeHome(bench, folder)
-    await home.make({ tuned: false })
+    await home.make()
     const disk = join(folder, 'disk.qcow2')
     const samples: GrowthSample[] = []
     // The first bake fills the cache and is not counted.

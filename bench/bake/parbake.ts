@@ -1,4 +1,4 @@
-import { appendFile, cp, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Bench, Contender, Sample } from './contender.ts'
@@ -28,11 +28,9 @@ export class ParbakeHome {
     }
   }
 
-  /** `tuned`: with the boot tunings of the default level, which no other tool has an answer to. */
-  async make({ tuned }: { readonly tuned: boolean }): Promise<void> {
+  async make(): Promise<void> {
     for (const name of ['cache', 'state', 'tmp']) await mkdir(join(this.#folder, name), { recursive: true })
     await cp(fileURLToPath(new URL('recipe', import.meta.url)), this.recipe, { recursive: true })
-    if (!tuned) await writeFile(join(this.#folder, 'parbake.yaml'), 'tune: { level: none }\n')
     await linkBase(join(this.#folder, 'cache'), this.#bench.basePath)
     await this.cli('keys', 'init')
   }
@@ -58,16 +56,16 @@ export class ParbakeHome {
 }
 
 /**
- * One engine of parbake: with all caches empty, then with another last step, then as a difference to the base. All without
- * boot tunings, so that the work is the same for all tools; in the container also with them.
+ * One engine of parbake: with all caches empty, then with another last step, then as a difference to the base. With the boot
+ * tunings of the default level, which other tools have no answer to.
  */
 export function parbake(engine: 'container' | 'vm'): Contender {
   return {
     name: engine,
     needs: [],
     async bake(bench, folder, done) {
-      const home = new ParbakeHome(bench, join(folder, 'plain'))
-      await home.make({ tuned: false })
+      const home = new ParbakeHome(bench, folder)
+      await home.make()
       const disk = join(folder, 'disk.qcow2')
       await done(`${engine}, cold`, await home.bake(disk, ['--engine', engine]), disk)
       await rm(disk)
@@ -76,11 +74,6 @@ export function parbake(engine: 'container' | 'vm'): Contender {
       await rm(disk)
       await home.changeStep('data')
       await done(`${engine}, thin, last step changed`, await home.bake(disk, ['--engine', engine, '--thin']), disk)
-      if (engine === 'vm') return
-      await rm(disk)
-      const tuned = new ParbakeHome(bench, join(folder, 'tuned'))
-      await tuned.make({ tuned: true })
-      await done(`${engine}, cold, boot tuned`, await tuned.bake(disk, ['--engine', engine]), disk)
     },
   }
 }

@@ -67,7 +67,7 @@ export async function finishDisk(context: Context, input: FinishInput): Promise<
 }
 
 function lookText({ filesLooked, bytesLooked, bytesSeen }: SealReport): string {
-  const seen = bytesSeen === 0 ? '' : `, ${formatBytes(bytesSeen)} of it as in the last image`
+  const seen = bytesSeen === 0 ? '' : `, ${formatBytes(bytesSeen)} of it seen before`
   return `${filesLooked} files, ${formatBytes(bytesLooked)}${seen}`
 }
 

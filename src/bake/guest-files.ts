@@ -35,9 +35,10 @@ export function bakeUserData(driverPort?: string): string {
         permissions: '0700',
         encoding: 'gzip',
       })
-      // On its own, because it goes on when cloud-init has ended.
-      .runCommand([
-        ...['systemd-run', '--no-block', '--quiet', '--unit=parbake-bake'],
+      // On its own, because it goes on when cloud-init has ended, and beside the last stage, for which nobody need wait. The
+      // file is there by then: this comes before it in the same stage, but waits for the one after.
+      .bootCommand([
+        ...['systemd-run', '--no-block', '--quiet', '--unit=parbake-bake', '--property=After=cloud-config.service'],
         ...['sh', `${guestFolder}/bake.sh`, driverPort],
       ])
       .render()

@@ -106,6 +106,20 @@ describe('a prediction', () => {
       expect(seconds(tunings)).toBeCloseTo(rest - sooner, 9)
     })
 
+    it.each([
+      ['all of it where there is time', 9, 10, 1],
+      ['as much as there is time for', 7, 11, 2],
+      ['nothing where a stage begins before its unit', 8, 7, 0],
+    ])('counts for Python loaded ahead %s', (_, unit, stage, sooner) => {
+      const local = {
+        ...boot,
+        units: [{ name: 'cloud-init-local.service', start: unit, end: 12 }, ...boot.units],
+        cloudInit: [{ name: 'init-local', start: stage, end: 12, result: 'SUCCESS' }, ...boot.cloudInit],
+      }
+      expect(seconds(['cloud-init-fork'], local)).toBeCloseTo(rest - (8 + 2 + 2.5) - sooner, 9)
+      expect(seconds([], local)).toBeCloseTo(rest - 8, 9)
+    })
+
     it('widens the interval by what making the RSA host key varies', () => {
       const halfWidth = (record?: Report['boot']) => {
         const { bakedSeconds = NaN, interval: { highSeconds } = { highSeconds: NaN } } = predicted([], record) ?? {}

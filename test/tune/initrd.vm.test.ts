@@ -15,11 +15,11 @@ const name = join(cache, 'bases/names/debian-12')
 const context = testContext()
 
 /** What is in the base's RAM disk: every path with its type, rights and size, and every file's digest. */
-async function contents({ run, innerRoot }: MountedSystem): Promise<string> {
+async function contents(system: MountedSystem): Promise<string> {
   const script = `
 folder=$(mktemp -d) && unmkinitramfs "$(ls /boot/initrd.img-*)" "$folder" && cd "$folder" || exit
 find . -printf '%p %y %m %s %l\\n' | sort && find . -type f -exec sha256sum {} + | sort && rm -r "$folder"`
-  return (await run('chroot', [innerRoot, 'sh', '-c', script])).stdout
+  return (await system.run('chroot', [system.innerRoot, 'sh', '-c', script])).stdout
 }
 
 test.runIf(isRoot && existsSync(name))(

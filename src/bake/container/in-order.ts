@@ -14,11 +14,12 @@ export async function layOutInOrder(device: string): Promise<void> {
 }
 
 /**
- * The command line that runs another one on one processor, always the same, for ext4 fills another group of blocks from
- * each; and behind what else there is to do.
+ * The command line that runs another one in the background: behind what else there is to do, not longer than this process,
+ * and on one processor, always the same, for ext4 fills another group of blocks from each.
  */
 export async function calmly(command: string, args: readonly string[]): Promise<readonly [string, ...string[]]> {
-  const nice: readonly [string, ...string[]] = [await needTool('nice'), command, ...args]
+  const ending = [await needTool('setpriv'), '--pdeathsig', 'KILL', command, ...args]
+  const nice: readonly [string, ...string[]] = [await needTool('nice'), ...ending]
   const taskset = await findTool('taskset')
   const first = firstAllowed(await readFile('/proc/self/status', 'utf8'))
   return taskset === undefined || first === undefined ? nice : [taskset, '--cpu-list', first, ...nice]

@@ -63,7 +63,7 @@ export function driverService(port: { readonly in: string; readonly out: string 
     '[Unit]',
     'Description=parbake bake driver',
     'DefaultDependencies=no',
-    'After=systemd-journald.socket',
+    'After=systemd-journald.socket cloud-config.service',
     '[Service]',
     // What a step leaves running is the system's; it goes with the system, not with the driver.
     'KillMode=process',

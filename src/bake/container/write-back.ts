@@ -68,7 +68,7 @@ export class LayerWriter implements AsyncDisposable {
 
   /** Writes the rest, and resolves with the disk, which nobody has open any more. */
   async finish(layers: readonly string[]): Promise<SealedDisk> {
-    return phase(
+    const { sealed } = await phase(
       this.#context.reporter,
       'write the layers to the disk',
       async () => {
@@ -88,7 +88,8 @@ export class LayerWriter implements AsyncDisposable {
         return { paths, sealed: { path, format } }
       },
       ({ paths }) => ({ detail: `${paths} paths` }),
-    ).then(({ sealed }) => sealed)
+    )
+    return sealed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,7 +155,8 @@ interface OpenDisk extends SealedDisk {
 
 /** Where the file system can, it is a matter of an instant. */
 async function copyDisk({ reporter, signal }: Context, from: string, to: string): Promise<void> {
-  await run(await needTool('cp'), ['--reflink=auto', '--sparse=always', from, to], {
+  const [command, ...args] = await calmly(await needTool('cp'), ['--reflink=auto', '--sparse=always', from, to])
+  await run(command, args, {
     ...{ purpose: "copy the base's disk", reporter, signal },
   })
 }
