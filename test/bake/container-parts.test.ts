@@ -85,10 +85,11 @@ describe('nspawn', () => {
     expect(args.slice(args.indexOf('--') + 1)).toContain('ds=nocloud;s=/run/parbake-bake/seed/')
   })
 
-  test('the driver is started without waiting for cloud-init, which it waits for itself', () => {
+  test('the driver starts when the config stage of cloud-init has ended, and not the last one', () => {
     const unit = driverService({ in: 'a', out: 'b' })
     expect(unit).toContain('bake.sh /run/parbake-bake/a /run/parbake-bake/b\n')
-    expect(unit).not.toMatch(/After=.*cloud/)
+    expect(unit).toMatch(/After=.* cloud-config\.service$/m)
+    expect(unit).not.toContain('cloud-final')
   })
 
   test.each([

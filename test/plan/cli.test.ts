@@ -131,6 +131,7 @@ describe('with an image in force', () => {
         imageId: manifest.imageId,
         predictedSeconds: 40,
         measuredSeconds: 42,
+        launches: 1,
         error: expect.closeTo(0.05, 9) as number,
       },
     ])
