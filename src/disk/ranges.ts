@@ -56,6 +56,10 @@ function rangeEnd({ start, length }: ByteRange): number {
   return start + length
 }
 
+export function isIn(ranges: readonly ByteRange[], offset: number): boolean {
+  return ranges.some(({ start, length }) => offset >= start && offset < start + length)
+}
+
 export function totalLength(ranges: readonly ByteRange[]): number {
   return ranges.reduce((sum, { length }) => sum + length, 0)
 }

@@ -42,8 +42,8 @@ export function soonerInImage(boot: Report, tunings: readonly string[]): number 
 function loadedAhead({ units, cloudInit, kernelSeconds, initrdSeconds }: NonNullable<Report['boot']>): number {
   const unit = units.find(({ name }) => name === 'cloud-init-local.service')
   const stage = cloudInit.find(({ name }) => name === 'init-local')
-  if (unit === undefined || stage === undefined || kernelSeconds === undefined) return 0
-  const room = unit.start - kernelSeconds - (initrdSeconds ?? 0)
+  if (unit === undefined || stage === undefined) return 0
+  const room = unit.start - kernelSeconds - initrdSeconds
   return Math.max(0, Math.min(stage.start - unit.start, room))
 }
 

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import type { DiskLayout, Partition } from '../disk/layout.ts'
 import { extPlace, runTool, type ExtUnused } from './ext.ts'
-import type { ByteRange } from '../disk/ranges.ts'
+import { isIn } from '../disk/ranges.ts'
 
 /** Where a byte of a disk lies, as far as that can be told without mounting anything. */
 export type DiskPlace =
@@ -66,10 +66,6 @@ export function placeInWords(place: DiskPlace): string {
     case 'file':
       return `in ${place.path ?? `inode ${place.inode}`}`
   }
-}
-
-function isIn(ranges: readonly ByteRange[], offset: number): boolean {
-  return ranges.some(({ start, length }) => offset >= start && offset < start + length)
 }
 
 async function filesOfBlocks(

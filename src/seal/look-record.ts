@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { SigningKey } from '../bundle/channel.ts'
 import { clusterBytes } from '../image/qcow2/clusters.ts'
 import type { ClusterContent } from '../image/qcow2/contents.ts'
+import { writeFileAtomic } from '../system/atomic-file.ts'
 import type { Needle } from './needles.ts'
 import { secretRulesDigest, type SecretMatch } from './secret-rules.ts'
 import type { SeenBytes } from './seen.ts'
@@ -42,7 +42,6 @@ export async function readLook(
 
 /** Records what a look has searched, and found of secrets by form. Never fails: it only makes the next look slower. */
 export async function writeLook(path: string, { contents, secrets, needles }: LookRecord): Promise<void> {
-  const temporary = `${path}.${process.pid}`
   const document: z.input<typeof schema> = {
     v: 1,
     rules: secretRulesDigest(),
@@ -51,13 +50,7 @@ export async function writeLook(path: string, { contents, secrets, needles }: Lo
     secrets: [...secrets],
     contents: contents.map(({ guest, content }): [number, string] => [guest, encode(content)]),
   }
-  try {
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(temporary, JSON.stringify(document), { mode: 0o600 })
-    await rename(temporary, path)
-  } catch {
-    await rm(temporary, { force: true })
-  }
+  await writeFileAtomic(path, JSON.stringify(document), 0o600, { durable: false }).catch(() => {})
 }
 
 export interface LookRecord {

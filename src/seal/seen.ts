@@ -1,4 +1,4 @@
-import { intersectRanges, mergeRanges, subtractRanges, totalLength, type ByteRange } from '../disk/ranges.ts'
+import { intersectRanges, isIn, mergeRanges, subtractRanges, totalLength, type ByteRange } from '../disk/ranges.ts'
 import type { Needle } from './needles.ts'
 import type { RawScan, RawScanResult } from './raw-scan.ts'
 import { reach, type SecretMatch } from './secret-rules.ts'
@@ -61,8 +61,4 @@ export function joinResults(results: readonly RawScanResult[], { secrets }: Scan
     secrets: [...all.values()].toSorted((a, b) => a.index - b.index),
     bytesScanned: results.reduce((sum, { bytesScanned }) => sum + bytesScanned, 0),
   }
-}
-
-function isIn(ranges: readonly ByteRange[], offset: number): boolean {
-  return ranges.some(({ start, length }) => offset >= start && offset < start + length)
 }

@@ -4,9 +4,15 @@ import { dirname } from 'node:path'
 
 /**
  * Writes a file so that readers, and a machine that loses power, see the old content or the whole new one: temporary
- * name beside it, fsync, rename, fsync of the folder.
+ * name beside it, fsync, rename, fsync of the folder. Without `durable` a loss of power may leave anything: for what a
+ * reader can tell to be whole, and can do without.
  */
-export async function writeFileAtomic(path: string, data: Uint8Array | string, mode = 0o644): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | string,
+  mode = 0o644,
+  { durable } = { durable: true },
+): Promise<void> {
   const folder = dirname(path)
   await mkdir(folder, { recursive: true })
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`
@@ -14,7 +20,7 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string, m
     const file = await open(temporary, 'wx', mode)
     try {
       await file.writeFile(data)
-      await file.sync()
+      if (durable) await file.sync()
     } finally {
       await file.close()
     }
@@ -23,7 +29,7 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string, m
     await rm(temporary, { force: true })
     throw error
   }
-  await syncFolder(folder)
+  if (durable) await syncFolder(folder)
 }
 
 /** Makes a rename in this folder survive power loss. */

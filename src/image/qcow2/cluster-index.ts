@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { writeFileAtomic } from '../../system/atomic-file.ts'
 
 /** Where an image file holds one cluster of its disk. */
 export interface StoredCluster {
@@ -49,9 +50,7 @@ export async function writeClusterIndex(path: string, index: ClusterIndex): Prom
     bytes.write(content, start + 16, 'latin1')
     bytes.write(stored, start + 16 + digestBytes, 'latin1')
   }
-  const temporary = `${path}.${process.pid}`
-  await writeFile(temporary, bytes)
-  await rename(temporary, path)
+  await writeFileAtomic(path, bytes, 0o644, { durable: false })
 }
 
 /** The index of a file, or undefined where there is none or it is not whole. */
