@@ -5,6 +5,7 @@ import { clustersBeside, writeClusterIndex } from '../image/qcow2/cluster-index.
 import { readContents } from '../image/qcow2/contents.ts'
 import { writeQcow2 } from '../image/qcow2/write.ts'
 import { lookBeside, writeLook } from '../seal/look-record.ts'
+import { allEnded } from '../util/all-ended.ts'
 import { scanAside } from '../seal/scan-aside.ts'
 
 /**
@@ -27,14 +28,11 @@ export async function compressDisk(
       reporter.emit({ type: 'phase-progress', phase: 'compress the disk', detail: `${Math.round(share * 100)} %` }),
   })
   // Both have ended before the disk goes, whichever fails.
-  const [written, scanned] = await Promise.allSettled([
+  const [{ sizeBytes, index }, scans] = await allEnded([
     write,
     scanAside([{ path: source, ranges, needles: [], forms: true }], signal),
   ])
-  if (written.status === 'rejected') throw written.reason
-  if (scanned.status === 'rejected') throw scanned.reason
-  const { sizeBytes, index } = written.value
   await writeClusterIndex(clustersBeside(target), index)
-  await writeLook(lookBeside(target), { contents, secrets: scanned.value.flatMap(({ secrets }) => secrets) })
+  await writeLook(lookBeside(target), { contents, secrets: scans.flatMap(({ secrets }) => secrets) })
   return sizeBytes
 }

@@ -3,6 +3,7 @@ import { exposeRaw, withReadAt, type RawDisk } from '../disk/expose.ts'
 import { readLayout, type DiskLayout } from '../disk/layout.ts'
 import { dataRanges } from '../image/data-ranges.ts'
 import type { DiskFormat } from '../image/disk-format.ts'
+import { allEnded } from '../util/all-ended.ts'
 import { Cleanup } from '../util/cleanup.ts'
 import { extUnused, type ExtUnused } from './ext.ts'
 import { openFileView, type FileView } from './file-view.ts'
@@ -101,12 +102,8 @@ interface Search {
 /** Searches the bytes of the disk. */
 async function search(context: Context, { disk, layout, view, unused, plan }: SearchInput): Promise<Search> {
   // Both have ended before anything is unmounted, whichever fails.
-  const [scanned, listed] = await Promise.allSettled([
-    scanAside(plan.scans, context.signal),
-    wholeFiles(context, view, unused),
-  ])
-  const scan = joinResults(settled(scanned), plan)
-  const whole = settled(listed)
+  const [results, whole] = await allEnded([scanAside(plan.scans, context.signal), wholeFiles(context, view, unused)])
+  const scan = joinResults(results, plan)
   const offsets = [...scan.hits.map(({ offset }) => offset), ...scan.secrets.map(({ index }) => index)]
   const places = await locateOffsets(context, disk.path, layout, unused, offsets)
   const suspects = suspectFiles(scan.secrets, places, view)
@@ -114,11 +111,6 @@ async function search(context: Context, { disk, layout, view, unused, plan }: Se
 }
 
 function ignore(): void {}
-
-function settled<T>(result: PromiseSettledResult<T>): T {
-  if (result.status === 'rejected') throw result.reason
-  return result.value
-}
 
 type Places = ReadonlyMap<number, DiskPlace>
 
