@@ -277,19 +277,53 @@ ConditionPathExists=!/etc/ssh/ssh_host_rsa_key
 
 [Service]
 Type=exec
-# What time is left, until cloud-init waits for it: then all time is.
-CPUWeight=1
+# More than what nobody waits for, less than cloud-init, which will wait for it.
+CPUWeight=300
 ExecStartPre=/bin/mkdir -m 700 /run/parbake-ssh
 ExecStartPre=/bin/touch /run/parbake-ssh/making
 ExecStart=/bin/sh $LIB/ssh-rsa-ahead
 ExecStopPost=/bin/rm -f /run/parbake-ssh/making
 END
   enable_unit parbake-ssh-rsa.service cloud-init.target || return
+  stand_before || return
   drop_in cloud-init.service 50-parbake-ssh <<END
 [Service]
-Environment=PATH=$LIB/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ExecStartPost=-/bin/rm -rf /run/parbake-ssh
 END
+}
+
+# Lets cloud-init's network stage find what is in our folder before programs of the same names.
+stand_before() {
+  drop_in cloud-init.service 50-parbake-path <<END
+[Service]
+Environment=PATH=$LIB/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+END
+}
+
+# cloud-init asks growpart at each boot whether the root's partition can grow, and growpart asks a dozen programs. Where no free
+# sector follows the partition, or fewer than growpart cares for, the kernel's own sizes say so.
+tune_growpart_ask() {
+  [ -x /usr/bin/cloud-init ] && [ -x /usr/bin/growpart ] || leave 'there is no cloud-init with growpart' || return
+  unit_file cloud-init.service || leave 'cloud-init has no unit for its network stage' || return
+  mkdir -p $LIB/bin || return
+  cat >$LIB/bin/growpart <<'END' || return
+#!/bin/sh
+# Stands before growpart in the PATH of cloud-init's network stage only.
+if [ $# = 3 ] && [ "$1" = --dry-run ]; then
+  disk=${2##*/} blocks=/sys/class/block
+  for part in "$blocks/$disk$3" "$blocks/${disk}p$3"; do
+    [ -e "$part/start" ] || continue
+    read -r start <"$part/start" && read -r size <"$part/size" && read -r whole <"$blocks/$disk/size" || break
+    # growpart does nothing for less than 1 MiB, its `fudge`.
+    [ $((whole - start - size)) -ge 2048 ] || {
+      echo "NOCHANGE: partition $3 is size $size. it cannot be grown"
+      exit 1
+    }
+  done
+fi
+exec /usr/bin/growpart "$@"
+END
+  chmod 755 $LIB/bin/growpart && stand_before
 }
 
 # The types of host keys that cloud-init makes, with spaces around.
@@ -359,7 +393,8 @@ END
 }
 
 # Does to the RAM disk that is there what the hook will do to the next ones: making it anew runs hundreds of programs, which
-# takes minutes where the processor is emulated. Fails, with nothing changed, where it is not as mkinitramfs packs it by gzip or zstd.
+# takes minutes where the processor is emulated. Fails, with nothing changed, where it is not as mkinitramfs packs it by gzip or
+# zstd, or where a step that runs beside this has made another one meanwhile.
 trim_initrd() ( # FILE VERSION
   case $(head -c 4 "$1" | od -An -tx1 | tr -d ' \n') in
     1f8b*) ti_pack='gzip -n' ;;
@@ -368,13 +403,15 @@ trim_initrd() ( # FILE VERSION
   esac
   have unmkinitramfs && have cpio && have depmod && have ${ti_pack%% *} || exit 1
   ti_work=$(mktemp -d /var/tmp/parbake-initrd.XXXXXX) && trap 'rm -rf "$ti_work"' EXIT || exit 1
-  ti_root=$ti_work/root
+  ti_root=$ti_work/root ti_before=$(cksum <"$1")
   unmkinitramfs "$1" "$ti_root" 2>/dev/null && [ -x "$ti_root/init" ] || exit 1
   DESTDIR=$ti_root version=$2 /etc/initramfs-tools/hooks/zz-parbake-trim || exit 1
   depmod -a -b "$ti_root" "$2" && rm -f "$ti_root/lib/modules/$2"/modules.*map || exit 1
   (cd "$ti_root" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 -o -H newc) >"$ti_work/cpio" || exit 1
   $ti_pack -c "$ti_work/cpio" >"$ti_work/new" && [ -s "$ti_work/new" ] || exit 1
-  cat "$ti_work/new" >"$1.parbake" && chmod --reference="$1" "$1.parbake" && mv "$1.parbake" "$1" || exit 1
+  cat "$ti_work/new" >"$1.parbake" && chmod --reference="$1" "$1.parbake" || exit 1
+  [ "$(cksum <"$1")" = "$ti_before" ] || { rm -f "$1.parbake" && exit 1; }
+  mv "$1.parbake" "$1" || exit 1
   # Or update-initramfs would refuse to touch it again.
   [ ! -f "/var/lib/initramfs-tools/$2" ] || sha1sum "$1" >"/var/lib/initramfs-tools/$2"
 )

@@ -71,7 +71,13 @@ describe('the table', () => {
 
   it('lets Debian 12 have all that change nothing', () => {
     const { chosen } = chooseTunings({ allow: 'same', facts: debian12 })
-    expect(chosen.map(({ name }) => name)).toEqual(['cloud-init-fork', 'ssh-rsa-ahead', 'cpu-share', 'initrd-trim'])
+    expect(chosen.map(({ name }) => name)).toEqual([
+      'cloud-init-fork',
+      'ssh-rsa-ahead',
+      'growpart-ask',
+      'cpu-share',
+      'initrd-trim',
+    ])
   })
 
   it.each([
@@ -84,7 +90,7 @@ describe('the table', () => {
   })
 
   it('leaves to the script what is unknown', () => {
-    expect(chooseTunings({ allow: 'same', facts: {} }).chosen).toHaveLength(4)
+    expect(chooseTunings({ allow: 'same', facts: {} }).chosen).toHaveLength(5)
   })
 })
 
