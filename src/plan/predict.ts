@@ -4,7 +4,8 @@ import type { Report, StepReport } from '../profile/report.ts'
 import type { Candidate } from './costs.ts'
 import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
-import { keySearchDeviation, soonerInImage } from './image-start.ts'
+import { aheadSeconds, hostKeysOf, rsaSecondsIn, waitForKey, type HostKeys, type KeyWait } from './host-keys.ts'
+import { soonerInImage } from './image-start.ts'
 import { assumed } from './settings.ts'
 
 /** Share of launches that the interval should hold. */
@@ -41,9 +42,10 @@ export function predict(
   const onBase = boots.filter((boot) => boot.steps.length > 0 && boot.steps.every((step) => step.outcome === 'ran'))
   // Where steps run side by side, what one boot took says nothing of another set of steps.
   const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
+  const keys = hostKeysOf(chosen)
   const remainders =
     chosen.length > 0
-      ? chosen.map((boot) => remainder(boot, profile, candidates, baked, tunings))
+      ? chosen.map((boot) => remainder(boot, profile, candidates, baked) - startsSooner(boot, keys, tunings))
       : [allRan.launchToReady.median - (criticalSaving ?? savedOf(candidates, baked))]
   // Savings on the critical path have the residual in them.
   const added = criticalSaving === undefined ? residualSeconds : 0
@@ -58,7 +60,11 @@ export function predict(
     residualSeconds,
     current: allRan.current,
     fromPowerOn: allRan.firmwareSeconds !== undefined,
-    interval: intervalOf(samples, bakedSeconds, chosen.length === 0 ? 0 : middle(chosen.map(keySearchDeviation))),
+    interval: intervalOf(
+      samples,
+      bakedSeconds,
+      chosen.length === 0 ? 0 : middle(chosen.map((boot) => keyWait(boot, keys, tunings).deviation)),
+    ),
     basis: chosen.length === 0 ? 'medians' : onImages.length > 0 ? 'images' : 'base',
   }
 }
@@ -84,10 +90,9 @@ function remainder(
   profile: Profile,
   candidates: readonly Candidate[],
   baked: ReadonlySet<string>,
-  tunings: readonly string[],
 ): number {
   const byName = new Map(boot.steps.map((step) => [step.name, step]))
-  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0) - soonerInImage(boot, tunings)
+  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0)
   for (const { step, wallSeconds } of candidates) {
     const seen = byName.get(step.name)
     byName.delete(step.name)
@@ -97,6 +102,23 @@ function remainder(
   // Steps that the recipe has no more.
   for (const gone of byName.values()) seconds -= ranSeconds(gone)
   return seconds
+}
+
+/**
+ * Seconds that a host of the image is ready sooner for how it starts. What a boot of the base took for the RSA host key, which is
+ * luck, gives way to what is expected of an image's host.
+ */
+function startsSooner(boot: Report, keys: HostKeys, tunings: readonly string[]): number {
+  if (boot.image !== '') return 0
+  const { atFirstStep } = soonerInImage(boot, tunings)
+  const spent = rsaSecondsIn(boot, keys)
+  return atFirstStep + (spent === 0 ? 0 : spent - keyWait(boot, keys, tunings).seconds)
+}
+
+function keyWait(boot: Report, keys: HostKeys, tunings: readonly string[]): KeyWait {
+  if (tunings.includes('ssh-ed25519')) return { seconds: 0, deviation: 0 }
+  const ahead = boot.image === '' && tunings.includes('ssh-rsa-ahead')
+  return waitForKey(keys, ahead ? aheadSeconds(boot, soonerInImage(boot, tunings).atNetworkStage) : 0)
 }
 
 function ranSeconds(step: StepReport | undefined): number {
