@@ -39,7 +39,7 @@ import { chooseTunings } from '../src/tune/choose.ts'
 import { guestFacts, type GuestFacts } from '../src/tune/facts.ts'
 import { probeAccelerator } from '../src/vm/accelerator.ts'
 import { writeSeedIso } from '../src/vm/seed.ts'
-import { startVm } from '../src/vm/vm.ts'
+import { startGuest } from '../src/vm/vm.ts'
 import { countArgument, figureRows } from './figures.ts'
 
 const { values: flags } = parseArgs({
@@ -99,7 +99,7 @@ async function launchBare(path: string): Promise<Measured> {
   await createOverlay(disk, path)
   await writeSeedIso(seed, { userData, metaData: `instance-id: ${randomUUID()}\nlocal-hostname: bench\n` }, context)
   let cpu = 0
-  await using vm = await startVm({
+  await using vm = await startGuest({
     disk,
     seed,
     memoryMiB: context.config.vm.memoryMiB,

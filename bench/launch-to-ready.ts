@@ -24,7 +24,7 @@ import { openStore } from '../src/store/open.ts'
 import { tempDir } from '../src/system/temp.ts'
 import { probeAccelerator } from '../src/vm/accelerator.ts'
 import { writeSeedIso } from '../src/vm/seed.ts'
-import { startVm } from '../src/vm/vm.ts'
+import { startGuest } from '../src/vm/vm.ts'
 import { countArgument, figureRows, median } from './figures.ts'
 
 const rounds = countArgument(process.argv[2], 3)
@@ -43,7 +43,7 @@ async function bareBase(path: string): Promise<number> {
   const userData = cloudConfig().runCommand('echo bench-ready >/dev/console').render()
   await createOverlay(disk, path)
   await writeSeedIso(seed, { userData, metaData: `instance-id: ${randomUUID()}\nlocal-hostname: bench\n` }, context)
-  await using vm = await startVm({
+  await using vm = await startGuest({
     disk,
     seed,
     memoryMiB: context.config.vm.memoryMiB,

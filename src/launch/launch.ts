@@ -17,7 +17,7 @@ import { makeUserData } from '../user-data/make.ts'
 import { probeAccelerator } from '../vm/accelerator.ts'
 import type { PortForward } from '../vm/qemu-args.ts'
 import { writeSeedIso } from '../vm/seed.ts'
-import { startVm, type Vm } from '../vm/vm.ts'
+import { startGuest, type Vm } from '../vm/vm.ts'
 import { Cleanup } from '../util/cleanup.ts'
 import { KernelStart } from './kernel-start.ts'
 import { openGuestStore } from './guest-store.ts'
@@ -106,7 +106,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   const startedAt = new Date()
   const kernelStart = new KernelStart()
   const vm = stack.use(
-    await startVm({
+    await startGuest({
       disk,
       seed,
       memoryMiB: config.vm.memoryMiB,

@@ -20,6 +20,8 @@ export interface VmOptions {
   readonly channel?: boolean
   /** File that gets all serial output. */
   readonly consoleLog: string
+  /** For `startGuest`: after how many seconds, of any accelerator, a kernel that says nothing hangs. Default: 90. */
+  readonly hungSeconds?: number
   /** Called for every line of the serial console, without CR and escape sequences. */
   readonly onLine?: (line: string) => void
   /** Called for every line that the guest writes to the channel. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { InterruptedError } from '../../src/errors.ts'
 import { run } from '../../src/system/run.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
 import { tcg } from '../../src/vm/accelerator.ts'
-import { startVm, type VmOptions } from '../../src/vm/vm.ts'
+import { startGuest, startVm, type VmOptions } from '../../src/vm/vm.ts'
 
 let folder: TempDir
 beforeEach(async () => {
@@ -120,3 +120,36 @@ async function isGone(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tX')
   return /^State:\t[XZ]/m.test(status)
 }
+
+/** A disk whose boot sector prints to the first serial port and then does nothing for ever. */
+async function loaderDisk(text: string): Promise<string> {
+  const code = [
+    ...[0xfa, 0xfc, 0x31, 0xc0, 0x8e, 0xd8], // cli; cld; xor ax, ax; mov ds, ax
+    ...[0xbe, 0x16, 0x7c, 0xba, 0xf8, 0x03], // mov si, text; mov dx, 0x3f8
+    ...[0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8], // each: lodsb; test al, al; jz end; out dx, al; jmp each
+    ...[0xeb, 0xfe], // end: jmp end
+  ]
+  const sector = Buffer.alloc(512)
+  Buffer.from([...code, ...Buffer.from(`${text}\0`)]).copy(sector)
+  sector.writeUInt16LE(0xaa55, 510)
+  const raw = join(folder.path, 'disk.raw')
+  await writeFile(raw, Buffer.concat([sector, Buffer.alloc(1024 * 1024)]))
+  await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, join(folder.path, 'disk.qcow2')])
+  return join(folder.path, 'disk.qcow2')
+}
+
+test.each([
+  ['starts again, once, where nothing comes after the boot loader', "  Booting `Linux'\r\n", 2],
+  ['lets a kernel go on that speaks', "  Booting `Linux'\r\n[    0.000000] Linux version 6.1\r\n", 1],
+])('%s', async (_, text, starts) => {
+  const warnings: string[] = []
+  const emit = (event: { readonly type: string }) => {
+    if (event.type === 'warning') warnings.push(event.type)
+  }
+  const disk = await loaderDisk(text)
+  const given = options({ disk, paused: false, hungSeconds: 4, reporter: { emit, close: () => {} } })
+  await using vm = await startGuest(given)
+  await vm.waitForLine(/Booting/, 6)
+  expect(warnings).toHaveLength(starts - 1)
+  expect((await readFile(given.consoleLog, 'utf8')).split('Booting')).toHaveLength(starts + 1)
+})
