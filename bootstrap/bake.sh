@@ -9,7 +9,8 @@
 #   clock EPOCH       clock                   a system that slept in a snapshot has the wrong time
 #   proxy URL|-       proxy                   where the package manager finds the host's download cache
 #   run STEP          events of the agent, report JSON, then: done | failed WHY     (STEP - runs none)
-#   tune NAME,…       tuned | failed WHY
+#   tune NAME,…       tuning | failed WHY     goes on in the background
+#   tuned             tuned | failed WHY      when that has ended
 #   settle            settled                 all is written: the host may take a snapshot
 #   shell TTY [ROWS COLUMNS TERM]             an interactive shell on that terminal; when it was left:
 #                     shell-end
@@ -53,6 +54,38 @@ wait_for_cloud_init() {
   [ -e /run/cloud-init/result.json ] || tell 'failed cloud-init did not finish'
 }
 
+# The seal runs cloud-init's own clean, and to load that takes seconds where the processor is emulated: it is loaded beside the
+# steps, and waits. Where a step brings another cloud-init meanwhile, or anything fails, the seal does as without it.
+load_clean() {
+  command -v cloud-init >/dev/null && command -v python3 >/dev/null && mkfifo "$HERE/clean" || return 0
+  cat >"$HERE/clean.py" <<'END'
+import os, sys
+import cloudinit.cmd.clean
+from cloudinit.cmd.main import main
+seen = os.stat(cloudinit.cmd.clean.__file__)
+words = sys.stdin.readline().split()
+now = os.stat(cloudinit.cmd.clean.__file__)
+if (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns):
+    sys.exit(1)
+sys.argv = ["/usr/bin/cloud-init", *words]
+try:
+    code = main()
+except SystemExit as end:
+    code = end.code
+said = sys.path[0] + "/clean.code"
+with open(said + ".new", "w") as file:
+    file.write("%d\n" % (code or 0))
+os.replace(said + ".new", said)
+END
+  cat >"$HERE/clean.sh" <<END
+printf 'clean %s\n' "\$*" 1<>$HERE/clean
+while [ ! -e $HERE/clean.code ] && [ -d /proc/\$(cat $HERE/clean.pid) ]; do sleep 0.1; done
+[ "\$(cat $HERE/clean.code 2>/dev/null)" = 0 ] || exec cloud-init clean "\$@"
+END
+  nice -n 19 python3 "$HERE/clean.py" 0<>"$HERE/clean" >/dev/null 2>&1 3<&- 4>&- 5>&- &
+  echo $! >"$HERE/clean.pid"
+}
+
 # Mounted only while it is used: a system that goes on from a snapshot finds another one in its place.
 with_media() {
   wm_mounted=
@@ -82,18 +115,22 @@ use_proxy() { # URL|-
   if [ "$1" != - ] && [ -d "${APT_PROXY%/*}" ]; then printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "DIRECT";\n' "$1" >"$APT_PROXY"; fi
 }
 
-tune() { # NAME,…
+TUNING=
+tune() { # NAME,… - the medium may go away meanwhile
   tn_names=$1
+  with_media cp "$MEDIA/tune.sh" "$HERE/tune.sh" || return
   set --
   while [ -n "$tn_names" ]; do
     set -- "$@" "${tn_names%%,*}"
     case $tn_names in *,*) tn_names=${tn_names#*,} ;; *) tn_names= ;; esac
   done
-  sh "$MEDIA/tune.sh" "$@"
+  sh "$HERE/tune.sh" "$@" >"$HERE/tune.log" 2>&1 3<&- 4>&- 5>&- &
+  TUNING=$!
 }
 
 seal() { # IMAGE_ID
   use_proxy -
+  [ ! -e "$HERE/clean.sh" ] || { CLOUD_INIT_CLEAN="sh $HERE/clean.sh" && export CLOUD_INIT_CLEAN; }
   sh "$MEDIA/seal.sh" "$1" || return
   # Free blocks are dropped from the image file; an overlay has none.
   case $(findmnt -n -o FSTYPE / 2>/dev/null) in overlay) ;; *) fstrim -a ;; esac
@@ -122,7 +159,8 @@ answer() { # COMMAND ARGUMENT
     ;;
   proxy) use_proxy "$2" && tell proxy ;;
   run) if with_media run_step "$2"; then tell 'done'; else tell 'failed a step failed'; fi ;;
-  tune) if with_media tune "$2" >"$HERE/tune.log" 2>&1; then tell tuned; else tell "failed the tuning failed: $(tail -n 1 "$HERE/tune.log")"; fi ;;
+  tune) if tune "$2"; then tell tuning; else tell 'failed the boot tunings cannot be read'; fi ;;
+  tuned) if wait "$TUNING"; then tell tuned; else tell "failed the tuning failed: $(tail -n 1 "$HERE/tune.log")"; fi ;;
   settle)
     sync
     # What is only cached need not be in a snapshot of the memory.
@@ -155,6 +193,7 @@ main() {
   open_port "$1" "${2:-$1}"
   wait_for_cloud_init
   tell booted
+  load_clean
   while read -r m_command m_argument; do answer "$m_command" "$m_argument"; done <&3
   # The host is gone.
   systemctl poweroff --force

@@ -6,6 +6,7 @@
 # After it nothing may write to the disk any more: end with `systemctl poweroff --force`, which stops no service in order
 # and so lets none save a random seed or a log record. What is freed here still has its bytes on the disk: whoever calls
 # this drops them (fstrim, or the host does), and src/seal/check.ts looks from outside whether nothing is left.
+# CLOUD_INIT_CLEAN, where set, is a command that does what `cloud-init clean` does.
 #
 # src/seal/list.ts is the list, with the reason for each entry: virt-sysprep's default operations as far as they apply, and
 # what it lacks. Crontabs of users stay: a step may have written them. What lies in /run is in memory and ends with it.
@@ -87,11 +88,18 @@ seal_parbake() {
   printf '%s\n' "$IMAGE_ID" >"$STATE/image" || failed "cannot write $STATE/image"
 }
 
+# Asking cloud-init itself costs a start of Python, which is dear where the processor is emulated.
+cleans_configs() {
+  cc_source=/usr/lib/python3/dist-packages/cloudinit/cmd/clean.py
+  if [ -f $cc_source ]; then grep -q -e '--configs' $cc_source; else cloud-init clean --help 2>&1 | grep -q -e '--configs'; fi
+}
+
 seal_cloud_init() {
   if have cloud-init; then
     set -- --logs --seed
-    case $(cloud-init clean --help 2>&1) in *--configs*) set -- "$@" --configs all ;; esac
-    cloud-init clean "$@" || failed 'cloud-init clean failed'
+    if cleans_configs; then set -- "$@" --configs all; fi
+    # shellcheck disable=SC2086 # a command and its argument
+    ${CLOUD_INIT_CLEAN:-cloud-init clean} "$@" || failed 'cloud-init clean failed'
   fi
   # Older releases leave these.
   clear_out /var/lib/cloud
@@ -205,10 +213,13 @@ main() {
   quiet
   seal_swap
   seal_parbake
-  seal_cloud_init
+  # Beside others, because it mostly loads Python.
+  (seal_cloud_init; exit "$FAILED") &
+  m_cloud_init=$!
   seal_homes
   seal_packages
   seal_services
+  wait $m_cloud_init || FAILED=1
   seal_logs
   seal_files
   # Last, because cloud-init's own clean and the journal read the machine id.

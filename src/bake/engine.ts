@@ -63,8 +63,11 @@ export interface BakeSession extends AsyncDisposable {
    * where there is no report.
    */
   runStep(name: string): Promise<Report>
-  /** Applies boot tunings (bootstrap/tune.sh) and resolves with the seconds it took. Throws UserError where one fails. */
-  tune(names: readonly string[]): Promise<number>
+  /**
+   * Applies boot tunings (bootstrap/tune.sh), or begins to: then steps may run beside, but `keep` and `seal` must wait for
+   * what this resolves with. Throws UserError where one fails.
+   */
+  tune(names: readonly string[]): Promise<Tuning | undefined>
   /**
    * Makes what has been done up to now a state to go on from, held in the present layer folder and those below it; what
    * comes next goes into `nextLayer`. Resolves with the bytes that the folder takes up and what `open` must be told.
@@ -79,6 +82,12 @@ export interface BakeSession extends AsyncDisposable {
    * the disk is whole (raw, or qcow2 with backing files that `flatten` reads). Nothing that was deleted is in it.
    */
   seal(options: { readonly imageId: string; readonly thin: boolean }): Promise<SealedDisk>
+}
+
+/** Boot tunings that are being applied. */
+export interface Tuning {
+  /** Resolves when all are applied; only one question at a time may be put to a session. Throws UserError where one fails. */
+  ended(): Promise<void>
 }
 
 /** A sealed, powered-off system. */

@@ -9,7 +9,15 @@ import type { CachedState, StepCache } from '../step-cache/cache.ts'
 import { worthKeeping } from '../step-cache/worth.ts'
 import { canonicalJson, type Json } from '../util/canonical-json.ts'
 import { sha256 } from '../util/sha256.ts'
-import type { BakeEngine, BakeJob, BakeSession, OpenOptions, PackageCacheAddress, SealedDisk } from './engine.ts'
+import type {
+  BakeEngine,
+  BakeJob,
+  BakeSession,
+  OpenOptions,
+  PackageCacheAddress,
+  SealedDisk,
+  Tuning,
+} from './engine.ts'
 import { bootstrapScript } from './guest-files.ts'
 import { onStepFailure, type FailureMode } from './on-failure.ts'
 
@@ -150,6 +158,8 @@ class UnitRun {
   /** Index into the keys: of the state that the session is in. */
   #at: number
   #secondsSinceKept = 0
+  /** Boot tunings that are still being applied. */
+  #tuning: Tuning | undefined
 
   constructor(
     context: Context,
@@ -176,6 +186,7 @@ class UnitRun {
     for (const unit of units) {
       await (unit.kind === 'tune' ? this.#tune(unit.names) : this.#run(unit.step))
     }
+    await this.#tuned()
     const report = await session.runStep('-')
     refuseUnstamped(report, steps)
     const disk = await phase(this.#context.reporter, 'seal', () => session.seal({ imageId: job.imageId, thin }))
@@ -185,16 +196,30 @@ class UnitRun {
   async #tune(names: readonly string[]): Promise<void> {
     // The agent's unit must be there: some tunings are about it.
     await this.#session.runStep('-')
-    const seconds = await phase(
+    const began = performance.now()
+    this.#tuning = await phase(
       this.#context.reporter,
       'tune the boot',
       () => this.#session.tune(names),
-      () => ({ detail: names.join(', ') }),
+      (tuning) => ({ detail: `${names.join(', ')}${tuning === undefined ? '' : '; goes on beside the steps'}` }),
     )
-    await this.#done(tuningName, null, seconds, 0)
+    if (this.#tuning === undefined) await this.#done(tuningName, null, (performance.now() - began) / 1000, 0)
+    else this.#at += 1
+  }
+
+  /** Waits for boot tunings that are still being applied. */
+  async #tuned(): Promise<void> {
+    const tuning = this.#tuning
+    if (tuning === undefined) return
+    this.#tuning = undefined
+    const began = performance.now()
+    await phase(this.#context.reporter, 'wait for the boot tunings', () => tuning.ended())
+    this.#secondsSinceKept += (performance.now() - began) / 1000
   }
 
   async #run(step: PlannedStep): Promise<void> {
+    // It may bring another kernel, and with it what a tuning is about.
+    if (this.#options.job.vmStepNames.includes(step.name)) await this.#tuned()
     const report = await phase(
       this.#context.reporter,
       `bake step ${step.name}`,
@@ -226,6 +251,7 @@ class UnitRun {
 
   async #keep(name: string | null, digest: string | null, seconds: number): Promise<void> {
     const { cache, job, engine } = this.#options
+    await this.#tuned()
     const next = await cache.reserve()
     const { sizeBytes, note } = await this.#session.keep(next)
     const kept: StateNote = { engine: note, steps: this.#steps.map(({ cached: _, ...rest }) => rest) }

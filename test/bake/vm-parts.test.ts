@@ -72,7 +72,8 @@ describe('the driver', () => {
     const { driver } = guest([
       ['settle', 'settled'],
       ['settle', 'failed the disk is full'],
-      ['tune a,b', 'tuned'],
+      ['tune a,b', 'tuning'],
+      ['tuned', 'tuned'],
       ['seal web-1', 'sealed'],
       ['settle'],
     ])
@@ -82,6 +83,7 @@ describe('the driver', () => {
       message: 'the bake failed: the disk is full',
     })
     await driver.tune(['a', 'b'])
+    await driver.tuned()
     await driver.seal('web-1')
     await expect(driver.settle()).rejects.toThrow('late')
   })

@@ -43,8 +43,14 @@ export class Driver {
     return parseReport(report.match[1] ?? '')
   }
 
+  /** Begins to apply boot tunings; the guest takes other questions meanwhile. */
   async tune(names: readonly string[]): Promise<void> {
-    await this.#ask(`tune ${names.join(',')}`, 'tuned', limits.tune)
+    await this.#ask(`tune ${names.join(',')}`, 'tuning', limits.small)
+  }
+
+  /** Waits until they are applied. */
+  async tuned(): Promise<void> {
+    await this.#ask('tuned', 'tuned', limits.tune)
   }
 
   /** Writes out everything, so that the machine can be stopped and saved. */

@@ -8,7 +8,7 @@ import { findTool } from '../../system/tools.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { probeAccelerator, tcg, type Accelerator } from '../../vm/accelerator.ts'
 import { loadState } from '../../vm/live-state.ts'
-import { startVm, type Vm } from '../../vm/vm.ts'
+import { startGuest, startVm, type Vm } from '../../vm/vm.ts'
 import { hostFromGuest } from '../../vm/user-network.ts'
 import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
 import { bakeUserData } from '../guest-files.ts'
@@ -89,7 +89,9 @@ async function start(job: BakeJob, options: OpenOptions, input: StartInput): Pro
     writePaddedMedium(medium, job, context),
     writePaddedSeed(seed, { userData: bakeUserData(driverPort), metaData }, context),
   ])
-  return startVm({
+  // A saved system has long said what it says.
+  const begin = options.from === undefined ? startGuest : startVm
+  return begin({
     ...bakeMachine,
     ...{ disk, seed, consoleLog, accelerator, reporter, signal },
     extraDisks: [mediumDisk(medium)],

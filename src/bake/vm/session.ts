@@ -7,7 +7,7 @@ import type { Report } from '../../profile/report.ts'
 import { saveState, switchDisk } from '../../vm/live-state.ts'
 import { diskNode } from '../../vm/qemu-args.ts'
 import type { Vm } from '../../vm/vm.ts'
-import type { BakeJob, BakeSession, SealedDisk } from '../engine.ts'
+import type { BakeJob, BakeSession, SealedDisk, Tuning } from '../engine.ts'
 import { createLayerDisk, diskIn, memoryIn, writeThin } from './disks.ts'
 import type { Driver } from './driver.ts'
 import type { StateNote } from './note.ts'
@@ -65,10 +65,10 @@ export class VmSession implements BakeSession {
     return this.#parts.driver.run(name)
   }
 
-  async tune(names: readonly string[]): Promise<number> {
-    const start = performance.now()
-    await this.#parts.driver.tune(names)
-    return (performance.now() - start) / 1000
+  async tune(names: readonly string[]): Promise<Tuning> {
+    const { driver } = this.#parts
+    await driver.tune(names)
+    return { ended: () => driver.tuned() }
   }
 
   async keep(nextLayer: string): Promise<{ readonly sizeBytes: number; readonly note: StateNote }> {
