@@ -26,6 +26,7 @@ HERE=/run/parbake-bake
 MEDIA=$HERE/media
 AGENT=/usr/local/sbin/parbake-agent
 APT_PROXY=/etc/apt/apt.conf.d/00parbake-bake
+DPKG_CONF=/etc/dpkg/dpkg.cfg.d/00parbake-bake
 
 # The port may be opened only once at a time: everything goes through a FIFO with one reader, in order.
 tell() { printf '%s\n' "$*" >"$HERE/events"; }
@@ -53,6 +54,9 @@ wait_for_cloud_init() {
   done
   [ -e /run/cloud-init/result.json ] || tell 'failed cloud-init did not finish'
 }
+
+# After a loss of power nothing of a bake is used, so dpkg need not wait for the disk after each file. The seal removes this.
+hurry_dpkg() { [ ! -d "${DPKG_CONF%/*}" ] || echo force-unsafe-io >"$DPKG_CONF"; }
 
 # The seal runs cloud-init's own clean, and to load that takes seconds where the processor is emulated: it is loaded beside the
 # steps, and waits. Where a step brings another cloud-init meanwhile, or anything fails, the seal does as without it.
@@ -192,6 +196,7 @@ answer() { # COMMAND ARGUMENT
 main() {
   open_port "$1" "${2:-$1}"
   wait_for_cloud_init
+  hurry_dpkg
   tell booted
   load_clean
   while read -r m_command m_argument; do answer "$m_command" "$m_argument"; done <&3

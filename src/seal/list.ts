@@ -214,6 +214,7 @@ const fromUs: readonly SealEntry[] = [
     '/var/lib/parbake/{instances,log,report.json,status,every,tmp}',
   ),
   gone('bake-proxy', 'parbake', 'the download cache of the bake', '/etc/apt/apt.conf.d/00parbake-bake'),
+  gone('bake-dpkg', 'parbake', 'hosts must wait for the disk', '/etc/dpkg/dpkg.cfg.d/00parbake-bake'),
   gone('cloud-init-state', 'parbake', 'the instance, its user-data and its secrets', '/var/lib/cloud/*'),
   gone(
     'cloud-init-network',

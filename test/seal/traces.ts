@@ -66,6 +66,7 @@ const files: readonly Trace[] = [
   inFile('parbake-conf', '/etc/parbake/agent.conf', (secret) => `secret_key=${secret}\n`),
   inFile('parbake-state', '/var/lib/parbake/log/app.log'),
   inFile('bake-proxy', '/etc/apt/apt.conf.d/00parbake-bake'),
+  inFile('bake-dpkg', '/etc/dpkg/dpkg.cfg.d/00parbake-bake'),
   inFile('tmp-files', '/tmp/download'),
   inFile('tmp-files', '/var/tmp/build/output'),
   inFile('ssh-userdir', '/root/.ssh/id_ed25519'),
