@@ -76,18 +76,21 @@ try:
     code = main()
 except SystemExit as end:
     code = end.code
-said = sys.path[0] + "/clean.code"
-with open(said + ".new", "w") as file:
+with open(sys.path[0] + "/clean.code", "w") as file:
     file.write("%d\n" % (code or 0))
-os.replace(said + ".new", said)
 END
   cat >"$HERE/clean.sh" <<END
 printf 'clean %s\n' "\$*" 1<>$HERE/clean
-while [ ! -e $HERE/clean.code ] && [ -d /proc/\$(cat $HERE/clean.pid) ]; do sleep 0.1; done
+while [ ! -e $HERE/clean.end ]; do sleep 0.1; done
 [ "\$(cat $HERE/clean.code 2>/dev/null)" = 0 ] || exec cloud-init clean "\$@"
 END
-  nice -n 19 python3 "$HERE/clean.py" 0<>"$HERE/clean" >/dev/null 2>&1 3<&- 4>&- 5>&- &
-  echo $! >"$HERE/clean.pid"
+  # Opened before there is another process: what is written to a FIFO that nobody has open is lost.
+  exec 9<>"$HERE/clean"
+  {
+    nice -n 19 python3 "$HERE/clean.py"
+    : >"$HERE/clean.end"
+  } <&9 >/dev/null 2>&1 3<&- 4>&- 5>&- 9<&- &
+  exec 9<&-
 }
 
 # Mounted only while it is used: a system that goes on from a snapshot finds another one in its place.

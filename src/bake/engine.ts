@@ -63,11 +63,8 @@ export interface BakeSession extends AsyncDisposable {
    * where there is no report.
    */
   runStep(name: string): Promise<Report>
-  /**
-   * Applies boot tunings (bootstrap/tune.sh), or begins to: then steps may run beside, but `keep` and `seal` must wait for
-   * what this resolves with. Throws UserError where one fails.
-   */
-  tune(names: readonly string[]): Promise<Tuning | undefined>
+  /** Begins to apply boot tunings (bootstrap/tune.sh). Steps may run beside them; `keep` and `seal` only after their end. */
+  tune(names: readonly string[]): Promise<Tuning>
   /**
    * Makes what has been done up to now a state to go on from, held in the present layer folder and those below it; what
    * comes next goes into `nextLayer`. Resolves with the bytes that the folder takes up and what `open` must be told.

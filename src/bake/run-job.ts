@@ -124,12 +124,8 @@ function openOptions(options: JobOptions, layer: string, from: CachedState | und
 }
 
 function after({ entry }: CachedState): string {
-  if (entry.stepName === null) return 'from the booted base'
-  return entry.stepName === tuningName ? 'from the tuned base' : `after step ${entry.stepName}`
+  return entry.stepName === null ? 'from the booted base' : `after step ${entry.stepName}`
 }
-
-/** Of the state after the boot tunings; no step can have this name. */
-const tuningName = '(boot tuning)'
 
 /** What the spine writes down with a kept state, the engine's own note in it. */
 interface StateNote {
@@ -196,15 +192,13 @@ class UnitRun {
   async #tune(names: readonly string[]): Promise<void> {
     // The agent's unit must be there: some tunings are about it.
     await this.#session.runStep('-')
-    const began = performance.now()
     this.#tuning = await phase(
       this.#context.reporter,
-      'tune the boot',
+      'begin to tune the boot',
       () => this.#session.tune(names),
-      (tuning) => ({ detail: `${names.join(', ')}${tuning === undefined ? '' : '; goes on beside the steps'}` }),
+      () => ({ detail: names.join(', ') }),
     )
-    if (this.#tuning === undefined) await this.#done(tuningName, null, (performance.now() - began) / 1000, 0)
-    else this.#at += 1
+    this.#at += 1
   }
 
   /** Waits for boot tunings that are still being applied. */
@@ -231,7 +225,7 @@ class UnitRun {
       const kept = this.#parent?.entry.stepName
       throw await onStepFailure(this.#context, {
         ...{ mode: this.#options.onFailure, recipe: this.#options.recipe, step: step.name },
-        ...{ session: this.#session, report, resumesAfter: kept === null || kept === tuningName ? undefined : kept },
+        ...{ session: this.#session, report, resumesAfter: kept ?? undefined },
       })
     }
     const diskBytes = Math.max(0, result.diskBytes)
@@ -240,7 +234,7 @@ class UnitRun {
   }
 
   /** A unit is done; keeps the state where that is worth it. */
-  async #done(name: string, digest: string | null, seconds: number, sizeBytes: number): Promise<void> {
+  async #done(name: string, digest: string, seconds: number, sizeBytes: number): Promise<void> {
     this.#at += 1
     this.#secondsSinceKept += seconds
     const { keepSeconds } = this.#session

@@ -7,7 +7,7 @@ import type { Report } from '../../profile/report.ts'
 import { run, shellQuote } from '../../system/run.ts'
 import { needTool } from '../../system/tools.ts'
 import type { Cleanup } from '../../util/cleanup.ts'
-import type { BakeJob, BakeSession, SealedDisk } from '../engine.ts'
+import type { BakeJob, BakeSession, SealedDisk, Tuning } from '../engine.ts'
 import { bootMachine, type Machine } from './machine.ts'
 import type { ContainerNetwork } from './network.ts'
 import { dropWork, mountOverlay, prepareLayer, upperIn, type OverlayPlace } from './overlay.ts'
@@ -42,6 +42,9 @@ export interface SessionParts {
   readonly cleanup: Cleanup
 }
 
+/** What boot tunings write that is large: not what the step adds that runs beside them. Patterns of du. */
+const tunedFiles = ['boot/initrd.img-*', 'var/tmp/parbake-initrd.*'] as const
+
 /** Powering off and booting again. */
 const keepSeconds = 1.5
 
@@ -55,6 +58,8 @@ export class ContainerSession implements BakeSession {
   /** Puts what is done on the disk while the steps go on. */
   #writer: LayerWriter
   #boots = 0
+  /** Boot tunings are being applied. */
+  #tuning = false
   /** Process 1, for those who want to get in. */
   #initPid = 0
 
@@ -89,18 +94,24 @@ export class ContainerSession implements BakeSession {
 
   async runStep(name: string): Promise<Report> {
     const { driver } = await this.boot()
-    const before = await this.#layerBytes()
+    const beside = this.#tuning ? tunedFiles : []
+    const before = await this.#layerBytes(beside)
     const report = await driver.run(name)
     // The agent sees the file system grow, and this machine writes other things to it.
-    const diskBytes = Math.max(0, (await this.#layerBytes()) - before)
+    const diskBytes = Math.max(0, (await this.#layerBytes(beside)) - before)
     return { ...report, steps: report.steps.map((step) => (step.name === name ? { ...step, diskBytes } : step)) }
   }
 
-  /** At once to the end: it takes little here, and what it writes would be taken for a step's. */
-  async tune(names: readonly string[]): Promise<undefined> {
+  async tune(names: readonly string[]): Promise<Tuning> {
     const { driver } = await this.boot()
     await driver.tune(names)
-    await driver.tuned()
+    this.#tuning = true
+    return {
+      ended: async () => {
+        await driver.tuned()
+        this.#tuning = false
+      },
+    }
   }
 
   async keep(
@@ -119,11 +130,15 @@ export class ContainerSession implements BakeSession {
     return { sizeBytes, note: { instanceId: this.#parts.note.instanceId } }
   }
 
-  async #layerBytes(): Promise<number> {
+  async #layerBytes(exclude: readonly string[] = []): Promise<number> {
     const { signal } = this.#parts.context
     const upper = upperIn(this.#layers.at(-1) ?? '')
     // Where the system runs, files go away while they are looked at.
-    const { stdout } = await run(await needTool('du'), ['-s', '--block-size=1', upper], { allowFailure: true, signal })
+    const patterns = exclude.map((pattern) => `--exclude=${pattern}`)
+    const { stdout } = await run(await needTool('du'), ['-s', '--block-size=1', ...patterns, upper], {
+      allowFailure: true,
+      signal,
+    })
     return Number(stdout.split('\t')[0])
   }
 
