@@ -10,13 +10,16 @@ const tuneScript = fileURLToPath(new URL('../../bootstrap/tune.sh', import.meta.
 /** Sizes in sectors: of the disk, and of its partitions by name. */
 interface Blocks {
   readonly disk: { readonly name: string; readonly size: number }
-  readonly partitions: Readonly<Record<string, { readonly start: number; readonly size: number }>>
+  readonly partitions: Readonly<Record<string, Readonly<Record<'start' | 'size', number>>>>
 }
 
 /** What the stand-in for growpart says where the kernel shows these block devices; `real` where it hands over. */
 async function ask(blocks: Blocks, ...argument: readonly string[]) {
   await using folder = await tempDir('growpart')
-  const sizes = new Map([[blocks.disk.name, { size: blocks.disk.size }], ...Object.entries(blocks.partitions)])
+  const sizes = new Map<string, Readonly<Record<string, number>>>([
+    [blocks.disk.name, { size: blocks.disk.size }],
+    ...Object.entries(blocks.partitions),
+  ])
   for (const [name, entries] of sizes) {
     await mkdir(join(folder.path, name))
     for (const [key, value] of Object.entries(entries)) await writeFile(join(folder.path, name, key), `${value}\n`)
