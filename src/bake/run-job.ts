@@ -94,8 +94,8 @@ type Unit =
   | { readonly kind: 'step'; readonly step: PlannedStep }
 
 /**
- * The boot tunings come first: they change how the system starts and nothing that a step works with, and so they are done
- * once for all recipes on a base, and not again after every change of a step.
+ * The boot tunings come first: they change how the system starts and nothing that a step works with, so steps can run beside
+ * them, and a change of a later step does not bring them again.
  */
 function unitsOf({ tunings, steps }: JobOptions): readonly Unit[] {
   return [
