@@ -277,7 +277,7 @@ ConditionPathExists=!/etc/ssh/ssh_host_rsa_key
 
 [Service]
 Type=exec
-# More than what nobody waits for, less than cloud-init, which will wait for it.
+# More than what nobody waits for, and less than cloud-init, which will wait for it, has by the tuning cpu-share.
 CPUWeight=300
 ExecStartPre=/bin/mkdir -m 700 /run/parbake-ssh
 ExecStartPre=/bin/touch /run/parbake-ssh/making

@@ -32,6 +32,9 @@ export interface KeyWait {
   readonly deviation: number
 }
 
+/** Where no RSA key is made. */
+export const noWait: KeyWait = { seconds: 0, deviation: 0 }
+
 /** Seconds that cloud-init's ssh module took in a boot, and the uptime at which it began; undefined without a record. */
 function sshModule({ boot }: Report): { readonly start: number; readonly seconds: number } | undefined {
   const found = boot?.cloudInit.find(({ name }) => /^init[^/]*\/config-ssh$/.test(name))
@@ -64,7 +67,7 @@ export function aheadSeconds(boot: Report, soonerSeconds: number): number {
  * e^(-λx) · (6/λ² + 2x/λ).
  */
 export function waitForKey({ rsaSeconds }: HostKeys, headStart: number): KeyWait {
-  if (rsaSeconds <= 0) return { seconds: 0, deviation: 0 }
+  if (rsaSeconds <= 0) return noWait
   const least = leastShare * rsaSeconds
   const rate = 2 / (rsaSeconds - least)
   const rest = headStart - least

@@ -4,7 +4,7 @@ import type { Report, StepReport } from '../profile/report.ts'
 import type { Candidate } from './costs.ts'
 import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
-import { aheadSeconds, hostKeysOf, rsaSecondsIn, waitForKey, type HostKeys, type KeyWait } from './host-keys.ts'
+import { aheadSeconds, hostKeysOf, noWait, rsaSecondsIn, waitForKey, type HostKeys } from './host-keys.ts'
 import { soonerInImage } from './image-start.ts'
 import { assumed } from './settings.ts'
 
@@ -43,9 +43,10 @@ export function predict(
   // Where steps run side by side, what one boot took says nothing of another set of steps.
   const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
   const keys = hostKeysOf(chosen)
+  const starts = chosen.map((boot) => ({ boot, ...imageStart(boot, keys, tunings) }))
   const remainders =
-    chosen.length > 0
-      ? chosen.map((boot) => remainder(boot, profile, candidates, baked) - startsSooner(boot, keys, tunings))
+    starts.length > 0
+      ? starts.map(({ boot, soonerSeconds }) => remainder(boot, profile, candidates, baked) - soonerSeconds)
       : [allRan.launchToReady.median - (criticalSaving ?? savedOf(candidates, baked))]
   // Savings on the critical path have the residual in them.
   const added = criticalSaving === undefined ? residualSeconds : 0
@@ -63,7 +64,7 @@ export function predict(
     interval: intervalOf(
       samples,
       bakedSeconds,
-      chosen.length === 0 ? 0 : middle(chosen.map((boot) => keyWait(boot, keys, tunings).deviation)),
+      starts.length === 0 ? 0 : middle(starts.map(({ keyDeviation }) => keyDeviation)),
     ),
     basis: chosen.length === 0 ? 'medians' : onImages.length > 0 ? 'images' : 'base',
   }
@@ -104,21 +105,25 @@ function remainder(
   return seconds
 }
 
-/**
- * Seconds that a host of the image is ready sooner for how it starts. What a boot of the base took for the RSA host key, which is
- * luck, gives way to what is expected of an image's host.
- */
-function startsSooner(boot: Report, keys: HostKeys, tunings: readonly string[]): number {
-  if (boot.image !== '') return 0
-  const { atFirstStep } = soonerInImage(boot, tunings)
-  const spent = rsaSecondsIn(boot, keys)
-  return atFirstStep + (spent === 0 ? 0 : spent - keyWait(boot, keys, tunings).seconds)
+/** How a host of the image starts, beside one boot. */
+interface ImageStart {
+  /** Seconds that it is ready sooner. */
+  readonly soonerSeconds: number
+  /** Standard deviation of what it waits for the RSA host key, seconds. */
+  readonly keyDeviation: number
 }
 
-function keyWait(boot: Report, keys: HostKeys, tunings: readonly string[]): KeyWait {
-  if (tunings.includes('ssh-ed25519')) return { seconds: 0, deviation: 0 }
-  const ahead = boot.image === '' && tunings.includes('ssh-rsa-ahead')
-  return waitForKey(keys, ahead ? aheadSeconds(boot, soonerInImage(boot, tunings).atNetworkStage) : 0)
+/** What a boot of the base took for the RSA host key, which is luck, gives way to what is expected of an image's host. */
+function imageStart(boot: Report, keys: HostKeys, tunings: readonly string[]): ImageStart {
+  const onBase = boot.image === ''
+  const { atNetworkStage, atFirstStep } = soonerInImage(boot, tunings)
+  const ahead = onBase && tunings.includes('ssh-rsa-ahead') ? aheadSeconds(boot, atNetworkStage) : 0
+  const wait = tunings.includes('ssh-ed25519') ? noWait : waitForKey(keys, ahead)
+  const spent = onBase ? rsaSecondsIn(boot, keys) : 0
+  return {
+    soonerSeconds: atFirstStep + (spent === 0 ? 0 : spent - wait.seconds),
+    keyDeviation: wait.deviation,
+  }
 }
 
 function ranSeconds(step: StepReport | undefined): number {
