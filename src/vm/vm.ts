@@ -53,7 +53,7 @@ const silentSeconds = 12
 
 /**
  * An emulated guest whose boot loader has spoken and whose kernel has not after so long hangs: Linux on two emulated
- * processors does so in about one of some hundred boots, with both of them busy. A kernel takes 3 s to speak, a quiet one 25 s.
+ * processors was seen to, once in some hundred boots, with both of them busy. A kernel takes 3 s to speak, a quiet one 25 s.
  */
 const hungSeconds = 90
 
@@ -225,30 +225,33 @@ class RunningVm implements Vm {
 
   /** Why the guest seems not to run at all, or undefined as soon as it prints something. */
   async silence(seconds: number): Promise<string | undefined> {
-    const deadline = performance.now() + seconds * 1000
-    let exit: Exit | undefined
-    void this.exited.then((value) => (exit = value))
-    while (!this.#parts.console.started) {
-      if (this.#reason !== undefined) throw this.#reason
-      if (exit !== undefined) return `QEMU ended with ${exit.signal ?? exit.code ?? 'no exit code'}`
-      if (performance.now() > deadline) return `the guest printed nothing for ${seconds} s`
-      await sleep(50)
-    }
-    return undefined
+    const seen = await this.#watch(seconds, () => this.#parts.console.started)
+    if (seen === 'seen') return undefined
+    if (seen === 'late') return `the guest printed nothing for ${seconds} s`
+    return `QEMU ended with ${seen.signal ?? seen.code ?? 'no exit code'}`
   }
 
   /** True where the boot loader printed something and nothing came after it; false as soon as anything does, or QEMU ends. */
   async hangsEarly(seconds: number): Promise<boolean> {
     const { console } = this.#parts
+    const seen = await this.#watch(seconds, () =>
+      console.tail(console.count + 1).some((line) => !loaderLine.test(line)),
+    )
+    return seen === 'late' && console.started
+  }
+
+  /** Looks at the console until there is what is looked for, or QEMU has ended. Throws why parbake itself ended it. */
+  async #watch(seconds: number, there: () => boolean): Promise<'seen' | 'late' | Exit> {
     const deadline = performance.now() + seconds * 1000
-    let gone = false
-    void this.exited.then(() => (gone = true))
-    while (!gone && performance.now() < deadline) {
-      if (console.tail(console.count + 1).some((line) => !loaderLine.test(line))) return false
+    let exit: Exit | undefined
+    void this.exited.then((value) => (exit = value))
+    while (!there()) {
+      if (this.#reason !== undefined) throw this.#reason
+      if (exit !== undefined) return exit
+      if (performance.now() > deadline) return 'late'
       await sleep(50)
     }
-    if (this.#reason !== undefined) throw this.#reason
-    return !gone && console.started
+    return 'seen'
   }
 
   async powerOff(seconds = 60): Promise<boolean> {
