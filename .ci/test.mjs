@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'))
 
@@ -17,6 +18,7 @@ const withVm = !process.argv.includes('--no-vm')
 
 const total = { passed: 0, failed: 0, skipped: 0 }
 const summary = []
+const failures = []
 const scratch = mkdtempSync(join(tmpdir(), 'parbake-test-'))
 let child
 let stopped = false
@@ -89,10 +91,18 @@ function countTests(code, file) {
   const result = JSON.parse(readFileSync(file, 'utf8'))
   const brokenFiles = result.testResults.filter(
     (suite) => suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed'),
-  ).length
+  )
+  for (const suite of result.testResults) {
+    const name = relative(process.cwd(), suite.name)
+    if (brokenFiles.includes(suite)) failures.push(`${name}\n${indented(suite.message)}`)
+    for (const test of suite.assertionResults) {
+      if (test.status !== 'failed') continue
+      failures.push(`${name}: ${test.fullName}\n${indented(test.failureMessages.join('\n'))}`)
+    }
+  }
   const counts = {
     passed: result.numPassedTests,
-    failed: result.numFailedTests + brokenFiles,
+    failed: result.numFailedTests + brokenFiles.length,
     skipped: result.numPendingTests + result.numTodoTests,
   }
   if (counts.failed === 0 && (code !== 0 || counts.passed === 0)) {
@@ -100,6 +110,15 @@ function countTests(code, file) {
     counts.failed = 1
   }
   return counts
+}
+
+/** The beginning of a message, for a log whose end is all that is kept of it. */
+function indented(text) {
+  return stripVTControlCharacters(text)
+    .split('\n')
+    .slice(0, 12)
+    .map((line) => `    ${line.slice(0, 300)}`)
+    .join('\n')
 }
 
 function describe({ passed, failed, skipped }) {
@@ -132,5 +151,6 @@ if (stopped) {
   console.log('\ninterrupted')
   process.exit(130)
 }
+if (failures.length > 0) console.log(`\n=== failed\n${failures.join('\n')}`)
 console.log(`\n=== summary\n${summary.join('\n')}\n${describe(total)}`)
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
