@@ -48,6 +48,8 @@ export interface HostAccess {
   /** Names of environment variables that hold the hosts' static keys. */
   readonly accessKeyEnv: string
   readonly secretKeyEnv: string
+  /** What hosts are told that they are, e.g. `db`, for conditions in recipes; sorted, each once. */
+  readonly tags: readonly string[]
 }
 
 export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'

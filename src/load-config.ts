@@ -79,6 +79,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
       region: hosts.region ?? 'us-east-1',
       accessKeyEnv: hosts.accessKeyEnv ?? 'PARBAKE_HOST_ACCESS_KEY',
       secretKeyEnv: hosts.secretKeyEnv ?? 'PARBAKE_HOST_SECRET_KEY',
+      tags: [...new Set(hosts.tags)].toSorted(),
     },
     channel: values.channel ?? 'stable',
     channelExpiryDays: values.channelExpiryDays ?? 0,
@@ -199,6 +200,7 @@ function configSchema(z: typeof Zod) {
           .optional(),
         accessKeyEnv: variable.optional(),
         secretKeyEnv: variable.optional(),
+        tags: z.array(z.string().regex(namePattern, nameRule)).max(32).optional(),
       })
       .optional(),
     vm: z

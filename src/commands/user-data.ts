@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { HostAuth } from '../config.ts'
 import { UserError } from '../errors.ts'
 import { loadTrustedKeys } from '../keys/files.ts'
@@ -7,6 +7,7 @@ import { makeUserData } from '../user-data/make.ts'
 import { readRecipeHeader } from '../user-data/recipe-header.ts'
 import type { UserData, UserDataFormat } from '../user-data/render.ts'
 import { targetNames, type TargetName } from '../user-data/targets.ts'
+import { namePattern, nameRule } from '../util/name.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
 
 interface Options {
@@ -16,6 +17,7 @@ interface Options {
   readonly auth?: HostAuth
   readonly endpoint?: string
   readonly channel?: string
+  readonly tags?: readonly string[]
 }
 
 const auths: readonly HostAuth[] = ['static', 'instance-role', 'presigned', 'anonymous']
@@ -40,6 +42,7 @@ export const build: BuildCommand = (app) =>
     )
     .option('--endpoint <url>', 'the store as hosts reach it: http(s)://host[:port]/bucket[/prefix]')
     .option('--channel <name>', 'channel that hosts follow')
+    .option('--tags <a,b>', 'what hosts are told that they are (default: hosts.tags of parbake.yaml)', tagList)
     .option('-o, --output <file>', 'write the document to a file (mode 0600) instead of stdout')
     .action(async (recipe: string, options: Options, command: Command) => {
       const context = await app.open(command)
@@ -59,6 +62,7 @@ export const build: BuildCommand = (app) =>
           ...(options.auth === undefined ? {} : { auth: options.auth }),
           ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
           ...(options.channel === undefined ? {} : { channel: options.channel }),
+          ...(options.tags === undefined ? {} : { tags: options.tags }),
         },
         trustedKeys: loadTrustedKeys(context.config),
         ...(options.format === undefined ? {} : { gzip: options.format === 'gzip' }),
@@ -72,6 +76,14 @@ export const build: BuildCommand = (app) =>
       }
       await handOver(context, userData, options)
     })
+
+/** Reads `a,b`; an empty text stands for no tags. */
+function tagList(text: string): readonly string[] {
+  const tags = [...new Set(text === '' ? [] : text.split(','))].toSorted()
+  const wrong = tags.find((tag) => !namePattern.test(tag))
+  if (wrong !== undefined) throw new InvalidArgumentError(`a tag ${nameRule}, but one is '${wrong}'`)
+  return tags
+}
 
 async function handOver(context: CommandContext, userData: UserData, options: Options): Promise<void> {
   const { output } = options

@@ -33,6 +33,8 @@ export interface AgentConf {
   readonly everyMinutes: number
   /** Report the slowest commands of every shell step. */
   readonly trace?: boolean
+  /** Names that say what the host is; one line `tags=a,b`, none where there are no tags. */
+  readonly tags?: readonly string[]
 }
 
 /**
@@ -51,6 +53,7 @@ export function renderAgentConf(conf: AgentConf): string {
     ['purpose', conf.purpose],
     ['every', String(conf.everyMinutes)],
     ...(conf.trace === true ? [['trace', 'yes'] as const] : []),
+    ...(conf.tags === undefined || conf.tags.length === 0 ? [] : [['tags', conf.tags.join(',')] as const]),
   ]
   for (const [name, value] of lines) {
     // Printable ASCII only; the value itself may be a secret and is not shown.

@@ -12,6 +12,8 @@ export interface UserDataOverrides extends HostAccessOverrides {
   readonly channel?: string
   readonly purpose?: 'fleet' | 'verify'
   readonly trace?: boolean
+  /** Instead of those of the configuration. */
+  readonly tags?: readonly string[]
 }
 
 export interface MakeUserDataInput {
@@ -61,6 +63,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
       purpose: overrides.purpose ?? 'fleet',
       everyMinutes: input.everyMinutes ?? 15,
       ...(overrides.trace === true ? { trace: true } : {}),
+      tags: overrides.tags ?? config.hosts.tags,
     },
   })
 }

@@ -38,6 +38,7 @@ const defaults = {
     region: 'us-east-1',
     accessKeyEnv: 'PARBAKE_HOST_ACCESS_KEY',
     secretKeyEnv: 'PARBAKE_HOST_SECRET_KEY',
+    tags: [],
   },
   channel: 'stable',
   channelExpiryDays: 0,
@@ -122,6 +123,7 @@ hosts:
   region: eu-west-1
   accessKeyEnv: A
   secretKeyEnv: B
+  tags: [web, db, web]
 vm: {memory: 1.5GiB, cpus: 4, accelerator: tcg}
 plan:
   {minSaving: 2s, minShare: 0.1, target: 45s, maxImageGrowth: 150MiB, launchesPerDay: 12, secondsPerGiB: 2, rebake: 2h,
@@ -147,6 +149,7 @@ bake: {engine: vm, maxGrowth: 200MiB, verifyLaunches: 3}
         region: 'eu-west-1',
         accessKeyEnv: 'A',
         secretKeyEnv: 'B',
+        tags: ['db', 'web'],
       },
       vm: { memoryMiB: 1536, cpus: 4, accelerator: 'tcg' },
       plan: {

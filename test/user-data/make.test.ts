@@ -51,7 +51,7 @@ describe('where hosts find the store', () => {
     const config = {
       store,
       stateDir: '/state',
-      hosts: { endpoint, auth: 'anonymous', region: 'eu-west-1', accessKeyEnv: 'A', secretKeyEnv: 'B' },
+      hosts: { endpoint, auth: 'anonymous', region: 'eu-west-1', accessKeyEnv: 'A', secretKeyEnv: 'B', tags: [] },
     } as const
     const { url, region } = await hostAccess(config, {}, sources)
     return `${url} ${region}`
@@ -84,7 +84,7 @@ describe('where hosts find the store', () => {
 })
 
 describe('which keys hosts get', () => {
-  const hosts = { endpoint: undefined, region: 'r', accessKeyEnv: 'HOST_ACCESS', secretKeyEnv: 'HOST_SECRET' }
+  const hosts = { endpoint: undefined, region: 'r', accessKeyEnv: 'HOST_ACCESS', secretKeyEnv: 'HOST_SECRET', tags: [] }
   const serve = () => Promise.resolve({ accessKey: 'SERVE', secretKey: 'serve-secret' })
   const keysOf = async (store: string, env: Record<string, string>, overrides = {}) =>
     (
@@ -152,6 +152,19 @@ describe('makeUserData', () => {
       every: '7',
     })
     expect(reporter.warnings).toEqual([])
+  })
+
+  it("tells hosts their tags, the caller's instead of the configured ones", async () => {
+    await using dir = await tempDir('make')
+    const config = await configIn(dir.path)
+    const tagged = { ...config, hosts: { ...config.hosts, auth: 'anonymous', tags: ['db', 'eu'] } } as const
+    const tagsWith = async (overrides: object) => {
+      const input = { recipeName: 'web', config: tagged, target: 'nocloud', trustedKeys: ['x'], overrides } as const
+      return (await settings((await makeUserData(input)).text))['tags']
+    }
+    expect(await tagsWith({})).toBe('db,eu')
+    expect(await tagsWith({ tags: ['web'] })).toBe('web')
+    expect(await tagsWith({ tags: [] })).toBeUndefined()
   })
 
   it('warns of static keys where the platform has roles', async () => {
