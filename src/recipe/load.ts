@@ -3,6 +3,7 @@ import { exitCodes, UserError, type Problem } from '../errors.ts'
 import type { Sha256 } from '../util/sha256.ts'
 import { namePattern, nameRule } from '../util/name.ts'
 import { problemsOf, sortProblems } from '../util/schema-problems.ts'
+import type { YamlDocument, YamlPath } from '../util/yaml.ts'
 import { stepDigest } from './digest.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
 import type { Recipe, Step } from './model.ts'
@@ -16,10 +17,17 @@ export interface LoadRecipeOptions {
   readonly params?: Readonly<Record<string, string>>
 }
 
-/** What `parbake check` wants to know: either no problem and a recipe, or all problems, sorted by position. */
+/** What `parbake check` wants to know: either no problem, a recipe and its steps as written, by name, or all problems, sorted by position. */
 export type Inspection =
-  | { readonly ok: true; readonly recipe: Recipe }
+  | { readonly ok: true; readonly recipe: Recipe; readonly sources: ReadonlyMap<string, StepSource> }
   | { readonly ok: false; readonly file: string; readonly problems: readonly Problem[] }
+
+/** A step as the user wrote it: where it stands, and its mapping. */
+export interface StepSource {
+  readonly document: YamlDocument
+  readonly path: YamlPath
+  readonly raw: Readonly<Record<string, unknown>>
+}
 
 const defaultTimeoutSeconds = 900
 const defaultEveryMinutes = 15
@@ -77,7 +85,17 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
     everyMinutes: every ?? defaultEveryMinutes,
     steps: assemble(order, rendered),
   }
-  return { ok: true, recipe }
+  return { ok: true, recipe, sources: sourcesOf(document, rawSteps) }
+}
+
+/** By name. */
+function sourcesOf(document: YamlDocument, rawSteps: readonly unknown[]): ReadonlyMap<string, StepSource> {
+  return new Map(
+    rawSteps.map((value, index) => {
+      const raw = asMapping(value)
+      return [String(raw['name']), { document, path: ['steps', index], raw }]
+    }),
+  )
 }
 
 /** A name in the file is checked by the schema; the folder's name only matters where there is none. */

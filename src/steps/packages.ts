@@ -22,6 +22,7 @@ export const packages = defineStepType({
   summary: 'Debian packages (install), by apt-get without recommended ones',
   schema,
   render: async (spec) => ({ script: renderPackages(spec.install, spec.update ?? true), files: [] }),
+  effects: (spec) => ({ packages: spec.install }),
 })
 
 /**

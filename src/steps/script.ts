@@ -33,6 +33,9 @@ export const script = defineStepType({
     const text = spec.file === undefined ? undefined : await context.readText(['file'], spec.file)
     return text === undefined ? undefined : finish(text, ['file'], context)
   },
+  effects: (spec) => ({
+    script: spec.run === undefined ? { key: 'file', kind: 'file' } : { key: 'run', kind: 'text' },
+  }),
 })
 
 function finish(text: string, path: YamlPath, context: RenderContext) {

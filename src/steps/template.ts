@@ -61,6 +61,10 @@ export const template = defineStepType({
       files: [{ path: templateContentPath, executable: false, content: Buffer.from(text) }],
     }
   },
+  effects: (spec) => ({
+    writes: [spec.destination],
+    ...(spec.owner === undefined ? {} : { usesAccounts: spec.owner.split(':') }),
+  }),
 })
 
 /** The file is complete, owned and protected before it gets its name. */

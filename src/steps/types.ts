@@ -26,6 +26,27 @@ export interface RenderedParts {
   readonly files: readonly RenderedFile[]
 }
 
+/**
+ * What a step makes and uses, as far as its keys say so: for `parbake check`, which reads scripts by itself. Paths are
+ * absolute.
+ */
+export interface StepEffects {
+  /** Files and folders that it writes. */
+  readonly writes?: readonly string[]
+  /** Files and folders that must be there before. */
+  readonly reads?: readonly string[]
+  /** Users and groups that it makes. */
+  readonly accounts?: readonly string[]
+  /** Users and groups that must be there before. */
+  readonly usesAccounts?: readonly string[]
+  /** Debian packages that it installs, as written. */
+  readonly packages?: readonly string[]
+  /** systemd units that must be there before. */
+  readonly usesUnits?: readonly string[]
+  /** The key that holds the user's own script. */
+  readonly script?: { readonly key: string; readonly kind: 'text' | 'file' }
+}
+
 /** A step type, erased of its own spec: what the registry holds. */
 export interface StepType {
   /** The value of `type` in recipe.yaml, and part of every digest. */
@@ -40,6 +61,8 @@ export interface StepType {
   check(raw: Readonly<Record<string, unknown>>, context: RenderContext): Promise<void>
   /** Undefined where the mapping does not fit the schema or a problem was reported; reports nothing that `check` does not. */
   render(raw: unknown, context: RenderContext): Promise<RenderedParts | undefined>
+  /** Nothing where the mapping does not fit the schema. */
+  effects(raw: unknown): StepEffects
 }
 
 /** Makes a StepType of a typed definition. */
@@ -49,8 +72,9 @@ export function defineStepType<Schema extends z.ZodObject>(definition: {
   readonly schema: Schema
   readonly check?: StepType['check']
   readonly render: (spec: z.infer<Schema>, context: RenderContext) => Promise<RenderedParts | undefined>
+  readonly effects?: (spec: z.infer<Schema>) => StepEffects
 }): StepType {
-  const { name, summary, schema, check = async () => {}, render } = definition
+  const { name, summary, schema, check = async () => {}, render, effects = () => ({}) } = definition
   return {
     name,
     summary,
@@ -59,6 +83,10 @@ export function defineStepType<Schema extends z.ZodObject>(definition: {
     render: async (raw, context) => {
       const parsed = schema.safeParse(raw)
       return parsed.success ? render(parsed.data, context) : undefined
+    },
+    effects: (raw) => {
+      const parsed = schema.safeParse(raw)
+      return parsed.success ? effects(parsed.data) : {}
     },
   }
 }

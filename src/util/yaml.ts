@@ -8,6 +8,8 @@ export type YamlPath = readonly (string | number)[]
 export interface YamlDocument {
   /** As it is shown to users. */
   readonly file: string
+  /** What was parsed: lines and columns of locations count in it. */
+  readonly source: string
   readonly value: unknown
   /** Where the value at `path` starts; of its nearest existing ancestor where there is none. */
   locate(path: YamlPath): SourceLocation
@@ -49,6 +51,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
   })
   return {
     file,
+    source,
     value,
     locate: (path) => at(find(root, path).offset),
     locateKey: (path) => {
