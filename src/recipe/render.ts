@@ -74,6 +74,12 @@ function renderContext({ folder, document, params, problems }: RenderInput, inde
       report(path, found.message, found.hint)
       return undefined
     },
+    readFiles: async (path, relative) => {
+      const found = await readInput(folder, relative)
+      if (found.ok) return found.value
+      report(path, found.message, found.hint)
+      return undefined
+    },
     fill: async (text, path, file) => {
       const result = await fillTemplate(text, params)
       if (result.ok) return result.text

@@ -21,6 +21,7 @@ export const packages = defineStepType({
   name: 'packages',
   summary: 'Debian packages (install), by apt-get without recommended ones',
   schema,
+  packageManager: true,
   render: async (spec) => ({ script: renderPackages(spec.install, spec.update ?? true), files: [] }),
   effects: (spec) => ({ packages: spec.install }),
 })

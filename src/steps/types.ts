@@ -12,6 +12,11 @@ export interface RenderContext {
   /** A UTF-8 text file of the recipe folder, named by the value at `path`; undefined where a problem was reported. */
   readText(path: YamlPath, relative: string): Promise<string | undefined>
   /**
+   * A file of the recipe folder, or all files of a folder, named by the value at `path`: bytes as they are, paths relative to
+   * the recipe folder, sorted; undefined where a problem was reported.
+   */
+  readFiles(path: YamlPath, relative: string): Promise<readonly RenderedFile[] | undefined>
+  /**
    * The text with its `{{params}}` filled in; undefined where a problem was reported. `path` is where the text stands in
    * recipe.yaml, or where its file is named when `file` is given.
    */
@@ -54,6 +59,8 @@ export interface StepType {
   /** One line for help and documentation. */
   readonly summary: string
   readonly schema: z.ZodObject
+  /** Steps of this type use the host's package manager, so that two of them never run at the same time. */
+  readonly packageManager?: boolean
   /**
    * Reports what the schema does not see: rules between keys, missing files, unknown parameters. Gets the mapping as the
    * user wrote it, whether or not it fits the schema, so that all problems are found at once.
@@ -70,15 +77,14 @@ export function defineStepType<Schema extends z.ZodObject>(definition: {
   readonly name: string
   readonly summary: string
   readonly schema: Schema
+  readonly packageManager?: boolean
   readonly check?: StepType['check']
   readonly render: (spec: z.infer<Schema>, context: RenderContext) => Promise<RenderedParts | undefined>
   readonly effects?: (spec: z.infer<Schema>) => StepEffects
 }): StepType {
-  const { name, summary, schema, check = async () => {}, render, effects = () => ({}) } = definition
+  const { check = async () => {}, schema, render, effects = () => ({}) } = definition
   return {
-    name,
-    summary,
-    schema,
+    ...definition,
     check,
     render: async (raw, context) => {
       const parsed = schema.safeParse(raw)

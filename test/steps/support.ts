@@ -7,6 +7,8 @@ const context: RenderContext = {
     throw new Error(`${path.join('.')} ${message}`)
   },
   readText: (_path, relative) => Promise.resolve(`content of ${relative}`),
+  readFiles: (_path, relative) =>
+    Promise.resolve([{ path: relative, executable: false, content: Buffer.from(`content of ${relative}`) }]),
   fill: (text) => Promise.resolve(text),
 }
 
