@@ -1,6 +1,7 @@
 import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import { UserError } from '../errors.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
+import { areSignedLines, isChannelWord, readLines, type ChannelLines } from './channel-grammar.ts'
 import { sshSign, sshSignatureBlob, sshSignedData } from './ssh-signature.ts'
 
 interface PointerContent {
@@ -21,6 +22,31 @@ export interface BundleChannel extends PointerContent {
   readonly agent: Sha256
   /** Unix seconds after which hosts refuse this channel; 0 for never. */
   readonly expires: number
+  /** A second bundle that some of the hosts take. */
+  readonly rollout?: Rollout
+  /** Keys that hosts are to trust from a time on; none where absent. At most `maxKeyLines`. */
+  readonly trust?: readonly IntroducedKey[]
+  /** Base64 SPKI DER of keys that hosts are never to trust again; none where absent. At most `maxKeyLines`. */
+  readonly revoke?: readonly string[]
+}
+
+/** A bundle on its way to the fleet. */
+export interface Rollout {
+  readonly bundle: Sha256
+  readonly bundleBytes: number
+  /** Whole number, 0 to 100: the share of hosts that take it, chosen by `id` and the host's name. */
+  readonly percent: number
+  /** Another id chooses other hosts. */
+  readonly id: string
+  /** Hosts with one of these tags take it besides; at most `maxRolloutTags`. */
+  readonly tags: readonly string[]
+}
+
+export interface IntroducedKey {
+  /** Base64 SPKI DER. */
+  readonly key: string
+  /** Unix seconds from which on hosts accept it. */
+  readonly notBefore: number
 }
 
 /** What an image channel says: which image is the current one. */
@@ -54,45 +80,6 @@ export type SignedChannel<C extends ChannelContent = ChannelContent> = C & { rea
 /** More than any channel is; what is larger is not read any further. */
 export const maxChannelBytes = 4096
 
-const patterns = {
-  name: /^[a-z0-9][a-z0-9._-]{0,63}$/,
-  image: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
-  number: /^(0|[1-9][0-9]{0,14})$/,
-  digest: /^[0-9a-f]{64}$/,
-  time: /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/,
-  base64: /^[A-Za-z0-9+/]+={0,2}$/,
-} as const
-
-type Pattern = keyof typeof patterns
-
-/** The lines of each kind in their order, with what each word must look like. */
-const grammar = {
-  bundle: [
-    ['parbake-channel', 'number'],
-    ['recipe', 'name'],
-    ['channel', 'name'],
-    ['serial', 'number'],
-    ['bundle', 'digest', 'number'],
-    ['agent', 'digest'],
-    ['published', 'time'],
-    ['expires', 'number'],
-    ['key', 'base64'],
-    ['sig', 'base64'],
-    ['sshsig', 'base64'],
-  ],
-  image: [
-    ['parbake-image-channel', 'number'],
-    ['recipe', 'name'],
-    ['channel', 'name'],
-    ['serial', 'number'],
-    ['image', 'image'],
-    ['manifest', 'digest'],
-    ['published', 'time'],
-    ['key', 'base64'],
-    ['sig', 'base64'],
-  ],
-} as const satisfies Record<ChannelContent['kind'], readonly (readonly [string, Pattern, ...Pattern[]])[]>
-
 /** The text that is signed: every line up to and with `key`. Throws a TypeError for content that has no valid text. */
 export function renderChannel(content: ChannelContent, publicKey: string): string {
   const shared = [`recipe ${content.recipe}`, `channel ${content.channel}`, `serial ${content.serial}`]
@@ -105,6 +92,9 @@ export function renderChannel(content: ChannelContent, publicKey: string): strin
           `agent ${content.agent}`,
           `published ${content.published}`,
           `expires ${content.expires}`,
+          ...rolloutLines(content),
+          ...(content.trust ?? []).map(({ key, notBefore }) => `trust ${key} ${notBefore}`),
+          ...(content.revoke ?? []).map((key) => `revoke ${key}`),
         ]
       : [
           'parbake-image-channel 1',
@@ -114,12 +104,19 @@ export function renderChannel(content: ChannelContent, publicKey: string): strin
           `published ${content.published}`,
         ]
   lines.push(`key ${publicKey}`)
-  for (const [index, line] of lines.entries()) {
-    if (wordsOf(line, grammar[content.kind][index]) === undefined) {
-      throw new TypeError(`a channel cannot hold the line '${line}'`)
-    }
+  if (!areSignedLines(lines, content.kind)) {
+    throw new TypeError(`a channel cannot hold these lines:\n${lines.join('\n')}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+function rolloutLines({ rollout }: BundleChannel): string[] {
+  if (rollout === undefined) return []
+  const { bundle, bundleBytes, percent, id, tags } = rollout
+  return [
+    `rollout ${bundle} ${bundleBytes} ${percent} ${id}`,
+    ...(tags.length === 0 ? [] : [`rollout-tags ${tags.join(',')}`]),
+  ]
 }
 
 /** The whole channel text, signed. */
@@ -138,22 +135,9 @@ export function signChannel(content: ChannelContent, signingKey: SigningKey): st
  */
 export function parseChannel(text: string): SignedChannel {
   if (Buffer.byteLength(text) > maxChannelBytes) throw malformed('it is too large')
-  if (!text.endsWith('\n')) throw malformed('its end is missing')
-  const lines = text.slice(0, -1).split('\n')
-  const kind = lines[0]?.startsWith('parbake-image-channel ') === true ? 'image' : 'bundle'
-  const expected = grammar[kind]
-  const values: Record<string, string> = {}
-  for (const [index, form] of expected.entries()) {
-    const words = wordsOf(lines[index] ?? '', form)
-    if (words === undefined) throw malformed(`line ${index + 1} is not '${form[0]} …' as it should be`)
-    values[form[0]] = words[0] ?? ''
-    if (words[1] !== undefined) values['size'] = words[1]
-  }
-  if (lines.length > expected.length) throw malformed(`line ${expected.length + 1} should not be there`)
-  if (values[expected[0][0]] !== '1') {
-    throw malformed(`it has version ${values[expected[0][0]]}, and this parbake reads version 1`)
-  }
-  return channelOf(kind, values)
+  const read = readLines(text)
+  if ('problem' in read) throw malformed(read.problem)
+  return channelOf(read.kind, read.lines)
 }
 
 export interface VerifyOptions {
@@ -190,6 +174,9 @@ export function verifyChannel(
       code: 'channel-bad-signature',
     })
   }
+  if (channel.kind === 'bundle' && channel.revoke?.includes(channel.signature.key) === true) {
+    throw new UserError(`${label} is signed by a key that it revokes`, { code: 'channel-untrusted' })
+  }
   for (const name of ['recipe', 'channel'] as const) {
     const wanted = options[name]
     if (wanted !== undefined && wanted !== channel[name]) {
@@ -213,7 +200,7 @@ export function verifyChannel(
 
 /** Throws a UserError (exit code 2) for what cannot be a channel's name: it becomes a word of a line and an object key. */
 export function checkChannelName(name: string): void {
-  if (patterns.name.test(name)) return
+  if (isChannelWord(name)) return
   throw new UserError(`'${name}' is no name for a channel`, {
     hint: 'use lower-case letters, digits, dot, _ and -, a letter or digit first, at most 64 characters',
     exitCode: 2,
@@ -225,40 +212,53 @@ export function channelTime(nowMs: number): string {
   return `${new Date(nowMs).toISOString().slice(0, 19)}Z`
 }
 
-function wordsOf(line: string, form: readonly [string, Pattern, ...Pattern[]] | undefined): string[] | undefined {
-  if (form === undefined) return undefined
-  const [name, ...words] = line.split(' ')
-  const [expectedName, ...expected] = form
-  if (name !== expectedName || words.length !== expected.length) return undefined
-  return expected.every((pattern, index) => patterns[pattern].test(words[index] ?? '')) ? words : undefined
-}
-
-function channelOf(kind: ChannelContent['kind'], values: Readonly<Record<string, string>>): SignedChannel {
-  const text = (name: string) => values[name] ?? ''
-  const digest = (name: string) => {
-    const value = text(name)
-    if (!isSha256(value)) throw malformed(`${name} is no sha256`)
-    return value
-  }
+function channelOf(kind: ChannelContent['kind'], lines: ChannelLines): SignedChannel {
+  const word = (name: string, index = 0) => lines.get(name)?.[0]?.[index] ?? ''
   const shared = {
-    recipe: text('recipe'),
-    channel: text('channel'),
-    serial: Number(text('serial')),
-    published: text('published'),
+    recipe: word('recipe'),
+    channel: word('channel'),
+    serial: Number(word('serial')),
+    published: word('published'),
   }
-  const signature = { key: text('key'), sig: text('sig') }
+  const signature = { key: word('key'), sig: word('sig') }
   if (kind === 'image') {
-    return { kind, ...shared, image: text('image'), manifest: digest('manifest'), signature }
+    return { kind, ...shared, image: word('image'), manifest: digestOf(word('manifest')), signature }
   }
   return {
     kind,
     ...shared,
-    bundle: digest('bundle'),
-    bundleBytes: Number(text('size')),
-    agent: digest('agent'),
-    expires: Number(text('expires')),
-    signature: { ...signature, sshsig: text('sshsig') },
+    bundle: digestOf(word('bundle')),
+    bundleBytes: Number(word('bundle', 1)),
+    agent: digestOf(word('agent')),
+    expires: Number(word('expires')),
+    ...rolloutOf(lines),
+    ...keyChangesOf(lines),
+    signature: { ...signature, sshsig: word('sshsig') },
   }
+}
+
+function rolloutOf(lines: ChannelLines): { readonly rollout?: Rollout } {
+  const [bundle = '', bundleBytes, percent, id = ''] = lines.get('rollout')?.[0] ?? []
+  const tags = lines.get('rollout-tags')?.[0]?.[0]?.split(',') ?? []
+  if (bundle === '') {
+    if (tags.length > 0) throw malformed('it has tags of a rollout, and no rollout')
+    return {}
+  }
+  return { rollout: { bundle: digestOf(bundle), bundleBytes: Number(bundleBytes), percent: Number(percent), id, tags } }
+}
+
+function keyChangesOf(lines: ChannelLines): Pick<BundleChannel, 'trust' | 'revoke'> {
+  const trust = (lines.get('trust') ?? []).map(([key = '', notBefore]) => ({ key, notBefore: Number(notBefore) }))
+  const revoke = (lines.get('revoke') ?? []).map(([key = '']) => key)
+  if (new Set([...trust.map(({ key }) => key), ...revoke]).size !== trust.length + revoke.length) {
+    throw malformed('it names a key twice')
+  }
+  return { ...(trust.length === 0 ? {} : { trust }), ...(revoke.length === 0 ? {} : { revoke }) }
+}
+
+function digestOf(word: string): Sha256 {
+  if (!isSha256(word)) throw malformed(`'${word}' is no sha256`)
+  return word
 }
 
 /** Both signatures count: a host checks one or the other, and all hosts must come to the same result. */

@@ -92,6 +92,10 @@ export const reportSchema = z.object({
   channel: z.string(),
   serial: z.number().int().nonnegative(),
   bundle: z.union([digest, z.literal('')]),
+  /** Id of the rollout that the channel named where this host took part in it, else ''; absent from older agents. */
+  rollout: z.string().optional(),
+  /** What this host was told that it is, by `tags=` in agent.conf. */
+  tags: z.array(z.string()).optional(),
   agentVersion: z.string(),
   /** Id of the parbake image this host booted from, or '' on a plain base. */
   image: z.string(),

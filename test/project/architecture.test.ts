@@ -17,6 +17,7 @@ const layers: readonly (readonly string[])[] = [
     'cloud-config/',
     'bundle/',
     'plan/',
+    'rollout/membership.ts',
     'tune/',
     'profile/model.ts',
     'profile/report.ts',
@@ -26,6 +27,7 @@ const layers: readonly (readonly string[])[] = [
   // What acts.
   [
     'keys/',
+    'rollout/',
     'profile/',
     'user-data/',
     'image/',
