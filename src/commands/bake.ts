@@ -7,16 +7,14 @@ import { findBase } from '../base/cache.ts'
 import { baseFacts } from '../base/facts.ts'
 import { renderPlan } from '../plan/render.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
 import { addPlanOptions, planOptions, type PlanOptions } from './plan-options.ts'
-import { collectParam } from './recipe-options.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options extends PlanOptions {
+interface Options extends PlanOptions, RecipeOptions {
   readonly channel?: string
   readonly force?: boolean
   readonly dryRun?: boolean
-  readonly param?: Readonly<Record<string, string>>
   readonly engine?: EngineName | 'auto'
   readonly thin?: boolean
   readonly onFailure?: FailureMode
@@ -29,12 +27,13 @@ interface Options extends PlanOptions {
 /** `parbake bake RECIPE`: plan, bake, seal, verify, publish. */
 export const build: BuildCommand = (app) =>
   addPlanOptions(
-    new Command('bake')
-      .description('make an image of the steps that the plan picks, verify it and publish it')
-      .argument('<recipe>', 'recipe folder'),
+    addRecipeOptions(
+      new Command('bake')
+        .description('make an image of the steps that the plan picks, verify it and publish it')
+        .argument('<recipe>', 'recipe folder'),
+    ),
   )
     .option('--channel <name>', 'channel of bundle and image (default: channel of parbake.yaml)')
-    .option('--param <name=value>', 'parameter of the recipe, as it was published; repeat for more', collectParam)
     .addOption(
       new Option('--engine <name>', 'what bakes (default: bake.engine of parbake.yaml, else auto)').choices([
         'auto',
@@ -56,7 +55,7 @@ export const build: BuildCommand = (app) =>
     .option('--dry-run', 'print the plan and stop')
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
-      const recipe = await loadRecipe(folder, { params: options.param ?? {} })
+      const recipe = await readRecipe(context, folder, options)
       const base = await findBase(context.config.base, context)
       const { plan } = await planRecipe(context, recipe, {
         base: base.digest,

@@ -6,14 +6,14 @@ import { loadTrustedKeys } from '../keys/index.ts'
 import { launch, type LaunchDisk } from '../launch/launch.ts'
 import { renderLaunch } from '../launch/render.ts'
 import { waterfallOf } from '../profile/waterfall.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import { formatSeconds } from '../report/reporters.ts'
 import { phase } from '../report/events.ts'
 import { openStore } from '../store/open.ts'
 import type { PortForward } from '../vm/qemu-args.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options {
+interface Options extends RecipeOptions {
   readonly image?: string
   readonly base?: string
   readonly channel?: string
@@ -25,9 +25,11 @@ interface Options {
 
 /** `parbake launch RECIPE`: a real VM, from power-on to ready. */
 export const build: BuildCommand = (app) =>
-  new Command('launch')
-    .description('boot a VM that provisions itself from the store, and measure it until it is ready')
-    .argument('<recipe>', 'recipe folder')
+  addRecipeOptions(
+    new Command('launch')
+      .description('boot a VM that provisions itself from the store, and measure it until it is ready')
+      .argument('<recipe>', 'recipe folder'),
+  )
     .option('--image <id>', "boot a baked image instead of the base: an id, or 'latest'")
     .option('--base <name>', 'boot this base (default: base of parbake.yaml)')
     .option('--channel <name>', 'channel to follow (default: channel of parbake.yaml)')
@@ -45,7 +47,7 @@ export const build: BuildCommand = (app) =>
     )
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
-      const recipe = await loadRecipe(folder)
+      const recipe = await readRecipe(context, folder, options)
       const disk = await chooseDisk(context, recipe.name, options)
       const label = `launch ${recipe.name} on ${disk.imageId === '' ? disk.base : disk.imageId}`
       await using launched = await phase(

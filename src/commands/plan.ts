@@ -4,13 +4,13 @@ import type { Plan, PlannedStep } from '../plan/model.ts'
 import { renderPlan } from '../plan/render.ts'
 import { renderWhy } from '../plan/render-why.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
 import { suggestion } from '../util/nearest.ts'
 import type { BuildCommand } from './app.ts'
 import { addPlanOptions, planOptions, type PlanOptions } from './plan-options.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options extends PlanOptions {
+interface Options extends PlanOptions, RecipeOptions {
   readonly why?: string
   readonly channel?: string
   readonly output?: string
@@ -19,9 +19,11 @@ interface Options extends PlanOptions {
 /** `parbake plan RECIPE`: which steps a bake would take, and why. Changes nothing. */
 export const build: BuildCommand = (app) =>
   addPlanOptions(
-    new Command('plan')
-      .description('decide which steps to bake and which to leave to runtime, with the reason for each')
-      .argument('<recipe>', 'recipe folder'),
+    addRecipeOptions(
+      new Command('plan')
+        .description('decide which steps to bake and which to leave to runtime, with the reason for each')
+        .argument('<recipe>', 'recipe folder'),
+    ),
   )
     .option('--why <step>', 'show all that decided about this step')
     .option('--channel <name>', 'channel of the image to compare with (default: channel of parbake.yaml)')
@@ -29,7 +31,7 @@ export const build: BuildCommand = (app) =>
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
       const settings = planOptions(context.config.plan, options)
-      const recipe = await loadRecipe(folder)
+      const recipe = await readRecipe(context, folder, options)
       const { plan } = await planRecipe(context, recipe, {
         settings,
         ...(options.channel === undefined ? {} : { channel: options.channel }),

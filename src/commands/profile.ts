@@ -8,8 +8,8 @@ import { renderFleet, renderGroups, renderWarm } from '../profile/render-fleet.t
 import { renderProfile } from '../profile/render.ts'
 import { renderBoot } from '../profile/waterfall-render.ts'
 import { renderRollUp, rollUpRecipe } from '../profile/roll-up-recipe.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
 const dimensions: Readonly<Record<string, GroupDimension>> = {
   'instance-type': 'instanceType',
@@ -18,7 +18,7 @@ const dimensions: Readonly<Record<string, GroupDimension>> = {
   os: 'distribution',
 }
 
-interface Options {
+interface Options extends RecipeOptions {
   readonly since?: string
   readonly by?: string
   readonly warm?: boolean
@@ -29,9 +29,11 @@ interface Options {
 
 /** `parbake profile RECIPE`: what the fleet measured. */
 export const build: BuildCommand = (app) =>
-  new Command('profile')
-    .description('show what each step costs and how long launches take, from the reports of real boots')
-    .argument('<recipe>', 'recipe folder')
+  addRecipeOptions(
+    new Command('profile')
+      .description('show what each step costs and how long launches take, from the reports of real boots')
+      .argument('<recipe>', 'recipe folder'),
+  )
     .option('--since <duration>', 'only converges of this last period, e.g. 7d or 12h')
     .addOption(new Option('--by <what>', 'tell hosts apart').choices(Object.keys(dimensions)))
     .option('--warm', 'steps as measured again by cron on live hosts, instead of at first boots')
@@ -58,18 +60,20 @@ export const build: BuildCommand = (app) =>
       }
       const context = await app.open(command)
       if (options.boot !== undefined) {
-        const boot = await loadBoot(context, (await loadRecipe(folder)).name, options.boot)
+        const boot = await loadBoot(context, (await readRecipe(context, folder, options)).name, options.boot)
         if (context.json) context.printJson(boot)
         else context.print(renderBoot(boot))
         return
       }
       if (options.rollup === true) {
-        const result = await rollUpRecipe(context, (await loadRecipe(folder)).name, { all: options.all === true })
+        const result = await rollUpRecipe(context, (await readRecipe(context, folder, options)).name, {
+          all: options.all === true,
+        })
         if (context.json) context.printJson(result)
         else context.print(renderRollUp(result))
         return
       }
-      const loaded = await loadFleet(context, await loadRecipe(folder), sinceOption(options.since))
+      const loaded = await loadFleet(context, await readRecipe(context, folder, options), sinceOption(options.since))
       if (context.json) context.printJson({ ...loaded.profile, fleet: loaded.fleet })
       else context.print(textOf(loaded, options))
     })

@@ -1,28 +1,27 @@
 import { Command } from 'commander'
 import { publishRecipe } from '../bundle/publish.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import type { BuildCommand } from './app.ts'
-import { collectParam } from './recipe-options.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options {
+interface Options extends RecipeOptions {
   readonly channel?: string
-  readonly param?: Readonly<Record<string, string>>
   readonly key?: string
   readonly dryRun?: boolean
 }
 
 /** `parbake publish RECIPE`. */
 export const build: BuildCommand = (app) =>
-  new Command('publish')
-    .description('Upload a recipe and move its channel to it; hosts follow at their next converge')
-    .argument('<recipe>', 'recipe folder')
+  addRecipeOptions(
+    new Command('publish')
+      .description('Upload a recipe and move its channel to it; hosts follow at their next converge')
+      .argument('<recipe>', 'recipe folder'),
+  )
     .option('--channel <name>', 'channel to move (default: channel of parbake.yaml)')
-    .option('--param <name=value>', 'parameter of the recipe; repeat for more', collectParam)
     .option('--key <name>', 'signing key, where there are several')
     .option('--dry-run', 'pack and check, but write nothing')
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
-      const recipe = await loadRecipe(folder, { params: options.param ?? {} })
+      const recipe = await readRecipe(context, folder, options)
       const result = await publishRecipe(recipe, context, {
         ...(options.channel === undefined ? {} : { channel: options.channel }),
         ...(options.key === undefined ? {} : { keyName: options.key }),

@@ -1,11 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { messageOf, UserError } from '../errors.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import { formatBytes } from '../report/reporters.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options {
+interface Options extends RecipeOptions {
   readonly output?: string
   readonly serve?: boolean
   readonly port: number
@@ -17,16 +17,18 @@ const everySeconds = 3
 
 /** `parbake report RECIPE`: what was measured, planned and baked, as one HTML page. */
 export const build: BuildCommand = (app) =>
-  new Command('report')
-    .description('write one self-contained HTML page: where the time goes, what is baked and why, images, history')
-    .argument('<recipe>', 'recipe folder')
+  addRecipeOptions(
+    new Command('report')
+      .description('write one self-contained HTML page: where the time goes, what is baked and why, images, history')
+      .argument('<recipe>', 'recipe folder'),
+  )
     .option('-o, --output <file>', `file to write, - for stdout (default: "${defaultOutput}"; with --json: none)`)
     .option('--serve', 'serve the page on 127.0.0.1 and keep it up to date until Ctrl-C')
     .option('--port <number>', 'port to serve on, 0 for any free one', parsePort, 0)
     .action(async (folder: string, options: Options, command: Command) => {
       checkOptions(options, command)
       const context = await app.open(command)
-      await (options.serve === true ? serve(context, folder, options.port) : write(context, folder, options.output))
+      await (options.serve === true ? serve(context, folder, options) : write(context, folder, options))
     })
 
 function checkOptions(options: Options, command: Command): void {
@@ -42,9 +44,10 @@ function checkOptions(options: Options, command: Command): void {
   }
 }
 
-async function write(context: CommandContext, folder: string, output: string | undefined): Promise<void> {
+async function write(context: CommandContext, folder: string, options: Options): Promise<void> {
+  const { output } = options
   const { gatherPage } = await import('../page/gather.ts')
-  const data = await gatherPage(context, await loadRecipe(folder))
+  const data = await gatherPage(context, await readRecipe(context, folder, options))
   if (context.json) context.printJson(data)
   const file = output ?? (context.json ? undefined : defaultOutput)
   if (file === undefined) return
@@ -60,16 +63,16 @@ async function write(context: CommandContext, folder: string, output: string | u
   if (!context.json) context.print(`${file}  (${formatBytes(Buffer.byteLength(page))}; open it in a browser)`)
 }
 
-async function serve(context: CommandContext, folder: string, port: number): Promise<void> {
+async function serve(context: CommandContext, folder: string, options: Options): Promise<void> {
   const { gatherPage, lookAtStore } = await import('../page/gather.ts')
   const { servePage } = await import('../page/serve.ts')
-  const recipe = await loadRecipe(folder)
+  const recipe = await readRecipe(context, folder, options)
   const served = await servePage({
-    port,
+    port: options.port,
     everySeconds,
     look: () => lookAtStore(context, recipe),
     // The recipe may have changed since; the plan must be that of now.
-    gather: async () => gatherPage(context, await loadRecipe(folder)),
+    gather: async () => gatherPage(context, await readRecipe(context, folder, options)),
     reporter: context.reporter,
     signal: context.signal,
   })

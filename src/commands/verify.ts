@@ -4,15 +4,15 @@ import { UserError } from '../errors.ts'
 import { fetchImage, findImage } from '../image/images.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
 import type { LaunchDisk } from '../launch/launch.ts'
-import { loadRecipe } from '../recipe/load.ts'
 import { openStore } from '../store/open.ts'
 import { chooseRunner, runnerNames, type RunnerName } from '../verify/choose-runner.ts'
 import type { BaseDisk } from '../verify/host.ts'
 import { renderVerification, verdict } from '../verify/render.ts'
 import { findBaseDisk, verify } from '../verify/verify.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
+import { addRecipeOptions, readRecipe, type RecipeOptions } from './recipe-options.ts'
 
-interface Options {
+interface Options extends RecipeOptions {
   readonly image?: string
   readonly disk?: string
   readonly base?: string
@@ -23,9 +23,11 @@ interface Options {
 
 /** `parbake verify RECIPE`: proves that baked equals provisioned. Exit code 1 where it does not. */
 export const build: BuildCommand = (app) =>
-  new Command('verify')
-    .description('launch hosts from the base and from the image, and show that they end up the same')
-    .argument('<recipe>', 'recipe folder; its verify.yaml may allow differences')
+  addRecipeOptions(
+    new Command('verify')
+      .description('launch hosts from the base and from the image, and show that they end up the same')
+      .argument('<recipe>', 'recipe folder; its verify.yaml may allow differences'),
+  )
     .option('--image <id>', 'which image (default: latest)')
     .option('--disk <file>', 'verify this disk image instead, as bake --output writes it')
     .option(
@@ -44,7 +46,7 @@ export const build: BuildCommand = (app) =>
       if (options.image !== undefined && options.disk !== undefined) {
         throw new UserError('--image and --disk exclude each other', { exitCode: 2 })
       }
-      const recipe = await loadRecipe(folder)
+      const recipe = await readRecipe(context, folder, options)
       const channel = options.channel ?? context.config.channel
       const { image, base } = await chooseDisks(context, recipe.name, channel, options)
       const runner = await chooseRunner(context, options.engine ?? 'auto', base)

@@ -116,7 +116,8 @@ async function resolveInside(folder: string, path: string): Promise<Found<Resolv
   }
 }
 
-function isInside(folder: string, path: string): boolean {
+/** Whether a path is the folder itself or below it; both absolute. */
+export function isInside(folder: string, path: string): boolean {
   const way = relative(folder, path)
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way))
 }

@@ -2,24 +2,36 @@ import { basename } from 'node:path'
 import { exitCodes, UserError, type Problem } from '../errors.ts'
 import type { Sha256 } from '../util/sha256.ts'
 import { namePattern, nameRule } from '../util/name.ts'
-import { problemsOf, sortProblems } from '../util/schema-problems.ts'
+import { sortProblems } from '../util/schema-problems.ts'
 import type { YamlDocument, YamlPath } from '../util/yaml.ts'
+import { composeRecipe, type Composition, type PartStep } from './compose.ts'
 import { stepDigest } from './digest.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
 import type { Recipe, Step } from './model.ts'
 import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
-import { resolveParams } from './params.ts'
+import { givenOnCommandLine, paramValues, type GivenParams } from './params.ts'
 import { renderStep, type RenderResult } from './render.ts'
 import { recipeSchema } from './schema.ts'
 
 export interface LoadRecipeOptions {
-  /** Parameters by name, as given on a command line. */
+  /** Parameters by name, as given on a command line: before all others. */
   readonly params?: Readonly<Record<string, string>>
+  /** A YAML file of parameters: before those of the environment. */
+  readonly paramsFile?: string
+  /** Name of an environment: `params/<name>.yaml` in the recipe folder, before what recipes say themselves. */
+  readonly environment?: string
+  /** Where revisions of git repositories are kept; without it a recipe cannot extend any. */
+  readonly cacheDir?: string
 }
 
 /** What `parbake check` wants to know: either no problem, a recipe and its steps as written, by name, or all problems, sorted by position. */
 export type Inspection =
-  | { readonly ok: true; readonly recipe: Recipe; readonly sources: ReadonlyMap<string, StepSource> }
+  | {
+      readonly ok: true
+      readonly recipe: Recipe
+      readonly sources: ReadonlyMap<string, StepSource>
+      readonly composition: Composition
+    }
   | { readonly ok: false; readonly file: string; readonly problems: readonly Problem[] }
 
 /** A step as the user wrote it: where it stands, and its mapping. */
@@ -60,17 +72,18 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
       problems: [{ message, location, ...(hint === undefined ? {} : { hint }) }],
     }
   }
-  const { document, folder } = source
-  const value = asMapping(document.value)
-  const problems: Problem[] = [...problemsOf(recipeSchema, document), ...nameProblems(source)]
-  const params = resolveParams(value['params'], options.params ?? {}, document, problems)
-  const rawSteps = Array.isArray(value['steps']) ? (value['steps'] as unknown[]) : []
-  const { order, problems: orderProblems } = resolveOrder(orderNodes(rawSteps), document)
+  const problems: Problem[] = []
+  const given = await givenParams(source.folder, options, problems)
+  const composition = await composeRecipe(source, { given, cacheDir: options.cacheDir, problems })
+  problems.push(...nameProblems(source), ...composition.parts.flatMap(({ source: part }) => stepsProblems(part)))
+  const { order, problems: orderProblems } = resolveOrder(orderNodes(composition.steps))
   problems.push(...orderProblems)
   const rendered: (RenderResult | undefined)[] = []
-  for (const [index, raw] of rawSteps.entries()) {
-    rendered.push(await renderStep({ folder, document, params, problems }, raw, index))
+  for (const { part, raw, index } of composition.steps) {
+    const { folder, document } = part.source
+    rendered.push(await renderStep({ folder, document, params: paramValues(part.params), problems }, raw, index))
   }
+  const { document } = source
   const parsed = recipeSchema.safeParse(document.value)
   if (problems.length > 0 || !parsed.success) {
     return { ok: false, file: document.file, problems: sortProblems(problems) }
@@ -79,23 +92,45 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   const recipe: Recipe = {
     name: String(recipeName(source)),
     ...(description === undefined ? {} : { description }),
-    folder,
+    folder: source.folder,
     file: source.file,
-    params,
+    params: Object.assign({}, ...composition.parts.map((part) => paramValues(part.params))) as Recipe['params'],
     everyMinutes: every ?? defaultEveryMinutes,
     steps: assemble(order, rendered),
   }
-  return { ok: true, recipe, sources: sourcesOf(document, rawSteps) }
+  return { ok: true, recipe, sources: sourcesOf(composition.steps), composition }
 }
 
 /** By name. */
-function sourcesOf(document: YamlDocument, rawSteps: readonly unknown[]): ReadonlyMap<string, StepSource> {
+function sourcesOf(steps: readonly PartStep[]): ReadonlyMap<string, StepSource> {
   return new Map(
-    rawSteps.map((value, index) => {
+    steps.map(({ document, index, raw: value }) => {
       const raw = asMapping(value)
       return [String(raw['name']), { document, path: ['steps', index], raw }]
     }),
   )
+}
+
+/** What was given by name, the strongest last. */
+async function givenParams(folder: string, options: LoadRecipeOptions, problems: Problem[]): Promise<GivenParams> {
+  const { environment, paramsFile, params = {} } = options
+  const files = environment === undefined && paramsFile === undefined ? undefined : await import('./params-files.ts')
+  return new Map([
+    ...(environment === undefined || files === undefined
+      ? []
+      : await files.readEnvironment(folder, environment, problems)),
+    ...(paramsFile === undefined || files === undefined ? [] : await files.readGivenFile(paramsFile, problems)),
+    ...givenOnCommandLine(params),
+  ])
+}
+
+/** Only a recipe that extends others can do without steps. */
+function stepsProblems({ document }: RecipeSource): Problem[] {
+  const { value } = document
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || 'steps' in value) return []
+  const { extends: others } = asMapping(value)
+  if (Array.isArray(others) && others.length > 0) return []
+  return [{ message: 'steps is missing (a list)', location: document.locate([]) }]
 }
 
 /** A name in the file is checked by the schema; the folder's name only matters where there is none. */

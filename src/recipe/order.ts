@@ -1,11 +1,20 @@
-import type { Problem } from '../errors.ts'
+import type { Problem, SourceLocation } from '../errors.ts'
 import { suggestion } from '../util/nearest.ts'
-import type { YamlDocument } from '../util/yaml.ts'
+import type { YamlDocument, YamlPath } from '../util/yaml.ts'
+
+/** A step as it is written, and where. */
+export interface WrittenStep {
+  readonly document: YamlDocument
+  /** Its index in the file. */
+  readonly index: number
+  readonly raw: unknown
+}
 
 /** One step as far as its place among the others matters. */
 export interface OrderNode {
-  /** Its index in the file. */
+  /** Its index among all steps, those of extended recipes included. */
   readonly index: number
+  readonly step: WrittenStep
   readonly name: string
   /** Names as written, or undefined where the step needs all earlier ones. */
   readonly declared: readonly string[] | undefined
@@ -16,13 +25,14 @@ export interface OrderedNode extends OrderNode {
 }
 
 /** The nodes of a parsed recipe; steps without a usable name are left out. */
-export function orderNodes(steps: readonly unknown[]): OrderNode[] {
+export function orderNodes(steps: readonly WrittenStep[]): OrderNode[] {
   return steps.flatMap((step, index) => {
-    if (typeof step !== 'object' || step === null) return []
-    const { name, needs } = step as Record<string, unknown>
+    const { raw } = step
+    if (typeof raw !== 'object' || raw === null) return []
+    const { name, needs } = raw as Record<string, unknown>
     if (typeof name !== 'string') return []
     const declared = Array.isArray(needs) ? needs.filter((need): need is string => typeof need === 'string') : undefined
-    return [{ index, name, declared }]
+    return [{ index, step, name, declared }]
   })
 }
 
@@ -30,10 +40,10 @@ export function orderNodes(steps: readonly unknown[]): OrderNode[] {
  * The order in which steps run: each after what it needs, else as in the file. Reports duplicate names, unknown needs and
  * cycles; the order is meaningless then.
  */
-export function resolveOrder(
-  nodes: readonly OrderNode[],
-  document: YamlDocument,
-): { readonly order: readonly OrderedNode[]; readonly problems: readonly Problem[] } {
+export function resolveOrder(nodes: readonly OrderNode[]): {
+  readonly order: readonly OrderedNode[]
+  readonly problems: readonly Problem[]
+} {
   const problems: Problem[] = []
   const byName = new Map<string, OrderNode>()
   for (const node of nodes) {
@@ -41,11 +51,13 @@ export function resolveOrder(
     if (first === undefined) {
       byName.set(node.name, node)
     } else {
-      const where = document.locate(['steps', first.index, 'name'])
+      const where = locate(first, 'name')
+      const location = locate(node, 'name')
+      const file = where.file === location.file ? '' : ` of ${where.file}`
       problems.push({
         message: `there are two steps named '${node.name}'`,
-        location: document.locate(['steps', node.index, 'name']),
-        hint: `the first is in line ${where.line ?? 0}`,
+        location,
+        hint: `the first is in line ${where.line ?? 0}${file}`,
       })
     }
   }
@@ -56,7 +68,7 @@ export function resolveOrder(
     }
     const known = new Set<string>()
     for (const [position, need] of node.declared.entries()) {
-      const location = document.locate(['steps', node.index, 'needs', position])
+      const location = locate(node, 'needs', position)
       if (need === node.name) {
         problems.push({ message: `step '${node.name}' needs itself`, location })
       } else if (byName.has(need)) {
@@ -75,7 +87,7 @@ export function resolveOrder(
   })
   const order = sort(resolved)
   const cycle = order.length < resolved.length ? findCycle(resolved, order) : []
-  if (cycle.length > 0) problems.push(cycleProblem(cycle, document))
+  if (cycle[0] !== undefined) problems.push(cycleProblem(cycle, cycle[0]))
   return { order, problems }
 }
 
@@ -108,15 +120,19 @@ function findCycle(nodes: readonly OrderedNode[], order: readonly OrderedNode[])
   return [...cycle.slice(start), ...cycle.slice(0, start)]
 }
 
-function cycleProblem(cycle: readonly OrderedNode[], document: YamlDocument): Problem {
+function cycleProblem(cycle: readonly OrderedNode[], first: OrderedNode): Problem {
   const names = cycle.map((node) => node.name)
   const implicit = cycle.find((node) => node.declared === undefined)
   return {
     message: `the steps need each other in a cycle: ${[...names, names[0]].join(' -> ')}`,
-    location: document.locate(['steps', cycle[0]?.index ?? 0, 'needs']),
+    location: locate(first, 'needs'),
     hint:
       implicit === undefined
         ? 'remove one of these needs'
         : `'${implicit.name}' has no needs, so it needs every step before it: give it its own list`,
   }
+}
+
+function locate({ step }: OrderNode, ...path: YamlPath): SourceLocation {
+  return step.document.locate(['steps', step.index, ...path])
 }

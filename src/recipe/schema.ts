@@ -22,6 +22,36 @@ const param = z
   )
   .meta({ description: 'Default value, or a mapping with default, type and description.' })
 
+const paramName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no parameter name (letters, digits and _)')
+
+const passedParams = z
+  .record(paramName, scalar)
+  .optional()
+  .meta({ description: 'Values of its parameters; texts may use {{param}} of this recipe.' })
+
+const extended = z
+  .union(
+    [
+      z.string().min(1),
+      z.strictObject({
+        recipe: z.string().min(1).meta({ description: 'Folder of the recipe, relative to that of this one.' }),
+        params: passedParams,
+      }),
+      z.strictObject({
+        git: z.string().min(1).meta({ description: 'URL of a git repository.' }),
+        commit: z.string().optional().meta({ description: 'The commit, 40 hex digits: branches and tags move.' }),
+        path: z
+          .string()
+          .min(1)
+          .optional()
+          .meta({ description: 'Folder of the recipe in the repository. Default: its root.' }),
+        params: passedParams,
+      }),
+    ],
+    { error: 'must be the path of a recipe, or a mapping with recipe or git' },
+  )
+  .meta({ description: 'A recipe whose steps come before those of this one.' })
+
 const every = z
   .union([z.number(), z.string()], { error: 'must be minutes or a text like "15m"' })
   .transform((value, context) => {
@@ -44,8 +74,12 @@ export const recipeSchema = z
       .optional()
       .meta({ description: 'Name of the recipe: a-z, 0-9 and -. Default: the name of its folder.' }),
     description: z.string().optional().meta({ description: 'What the recipe makes of a host, for people.' }),
+    extends: z
+      .array(extended)
+      .optional()
+      .meta({ description: 'Recipes whose steps come first, in this order: paths, or revisions of git repositories.' }),
     params: z
-      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no parameter name (letters, digits and _)'), param)
+      .record(paramName, param)
       .optional()
       .meta({ description: 'Parameters, used as {{name}} in templates and in values of env.' }),
     every: every
@@ -54,11 +88,15 @@ export const recipeSchema = z
     steps: z
       .array(z.discriminatedUnion('type', [stepTypes[0].schema, ...stepTypes.slice(1).map((type) => type.schema)]))
       .min(1)
+      .optional()
       .meta({ description: 'What is done on the host; order and needs decide what waits for what.' }),
   })
   .meta({ title: 'parbake recipe', description: 'recipe.yaml: how a host is provisioned, step by step.' })
 
 /** The schema of recipe.yaml for editors, draft-07. */
 export function recipeJsonSchema(): Record<string, unknown> {
-  return { ...z.toJSONSchema(recipeSchema, { io: 'input', target: 'draft-07' }) }
+  return {
+    ...z.toJSONSchema(recipeSchema, { io: 'input', target: 'draft-07' }),
+    anyOf: [{ required: ['steps'] }, { required: ['extends'] }],
+  }
 }

@@ -8,7 +8,8 @@ function order(text: string): string {
     const [name = '', needs] = item.split(':')
     return { name, ...(needs === undefined ? {} : { needs: needs === '' ? [] : needs.split(',') }) }
   })
-  const result = resolveOrder(orderNodes(steps), parseYaml('', 'f'))
+  const document = parseYaml('', 'f')
+  const result = resolveOrder(orderNodes(steps.map((raw, index) => ({ document, index, raw }))))
   expect(result.problems).toEqual([])
   return result.order.map(({ name, needs }) => `${name}(${needs.join(',')})`).join(' ')
 }
