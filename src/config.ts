@@ -15,6 +15,8 @@ export interface Config {
   readonly channelExpiryDays: number
   /** Folder of signing keys: `<name>.key` (private, PEM) and `<name>.pub`. */
   readonly keysDir: string
+  /** What signs instead of a key file; undefined where a file or the environment holds the key. */
+  readonly signing: SigningDefaults | undefined
   /** Images, bases, bundles: may be deleted at any time. */
   readonly cacheDir: string
   readonly cache: CacheLimits
@@ -28,6 +30,14 @@ export interface Config {
   readonly plan: PlanDefaults
   readonly tune: TuneDefaults
   readonly bake: BakeDefaults
+}
+
+/** A key that only an outside command can use. */
+export interface SigningDefaults {
+  /** Gets the bytes on its standard input, prints the Ed25519 signature: 64 raw bytes or base64. Never through a shell. */
+  readonly command: readonly string[]
+  /** The public key: base64 SPKI DER, or the name of a .pub file in the keys folder. */
+  readonly key: string
 }
 
 export interface BakeDefaults {

@@ -84,6 +84,10 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     channel: values.channel ?? 'stable',
     channelExpiryDays: values.channelExpiryDays ?? 0,
     keysDir: values.keys === undefined ? join(stateDir, 'keys') : path(values.keys),
+    signing:
+      values.signing === undefined
+        ? undefined
+        : { command: values.signing.command, key: values.signing.key ?? 'default' },
     cacheDir,
     cache: { maxBytes: cacheLimits.steps, packagesMaxBytes: cacheLimits.packages ?? 4 * 1024 ** 3 },
     stateDir,
@@ -183,6 +187,9 @@ function configSchema(z: typeof Zod) {
     channel: z.string().regex(namePattern, nameRule).optional(),
     channelExpiryDays: z.number().int().min(0).max(3650).optional(),
     keys: path.optional(),
+    signing: z
+      .strictObject({ command: z.array(z.string().min(1)).min(1), key: z.string().min(1).optional() })
+      .optional(),
     cache: path.optional(),
     cacheLimits: z.strictObject({ steps: size.optional(), packages: size.optional() }).optional(),
     state: path.optional(),

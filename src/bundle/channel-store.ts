@@ -16,6 +16,8 @@ export interface ChannelPlace {
 export interface StoredChannel {
   readonly channel: SignedChannel<BundleChannel>
   readonly etag: string
+  /** The whole text, as it was signed. */
+  readonly text: string
 }
 
 /**
@@ -35,11 +37,9 @@ export async function readChannel(place: ChannelPlace): Promise<StoredChannel | 
     if (sizeBytes > maxChannelBytes) break
   }
   try {
-    const channel = verifyChannel(Buffer.concat(chunks).toString('utf8'), place.trustedKeys, {
-      recipe: place.recipe,
-      channel: place.name,
-    })
-    if (channel.kind === 'bundle') return { channel, etag: object.etag }
+    const text = Buffer.concat(chunks).toString('utf8')
+    const channel = verifyChannel(text, place.trustedKeys, { recipe: place.recipe, channel: place.name })
+    if (channel.kind === 'bundle') return { channel, etag: object.etag, text }
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     throw notGenuine(key, place, error.message, error)

@@ -2,7 +2,7 @@ import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import { UserError } from '../errors.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 import { areSignedLines, isChannelWord, readLines, type ChannelLines } from './channel-grammar.ts'
-import { sshSign, sshSignatureBlob, sshSignedData } from './ssh-signature.ts'
+import { sshSignatureBlob, sshSignedData } from './ssh-signature.ts'
 
 interface PointerContent {
   readonly recipe: string
@@ -66,6 +66,14 @@ export interface SigningKey {
   readonly publicKey: string
 }
 
+/** What signs channels, wherever its private key is. */
+export interface Signer {
+  /** Base64 SPKI DER. */
+  readonly publicKey: string
+  /** The raw signature of these bytes, 64 bytes. */
+  readonly sign: (message: Uint8Array) => Promise<Uint8Array>
+}
+
 export interface Signature {
   /** Base64 SPKI DER of the key that signed. */
   readonly key: string
@@ -122,12 +130,32 @@ function rolloutLines({ rollout }: BundleChannel): string[] {
 /** The whole channel text, signed. */
 export function signChannel(content: ChannelContent, signingKey: SigningKey): string {
   const message = renderChannel(content, signingKey.publicKey)
-  const sig = sign(null, Buffer.from(message), signingKey.privateKey).toString('base64')
-  if (content.kind === 'image') {
-    return `${message}sig ${sig}\n`
-  }
-  const sshsig = sshSign(message, signingKey.privateKey, signingKey.publicKey).toString('base64')
-  return `${message}sig ${sig}\nsshsig ${sshsig}\n`
+  const signatures = messagesOf(message, content.kind).map((each) => sign(null, each, signingKey.privateKey))
+  return withSignatures(message, signingKey.publicKey, signatures)
+}
+
+/** As `signChannel`, by whatever holds the key. */
+export async function signChannelWith(content: ChannelContent, signer: Signer): Promise<string> {
+  return signMessage(renderChannel(content, signer.publicKey), content.kind, signer)
+}
+
+/** The whole channel text around what `renderChannel` made with the signer's key. */
+export async function signMessage(message: string, kind: ChannelContent['kind'], signer: Signer): Promise<string> {
+  const signatures: Uint8Array[] = []
+  // One after the other: a command may ask somebody for a PIN.
+  for (const each of messagesOf(message, kind)) signatures.push(await signer.sign(each))
+  return withSignatures(message, signer.publicKey, signatures)
+}
+
+/** What is signed: the text itself, and for hosts that have only ssh-keygen what that makes of it. */
+function messagesOf(message: string, kind: ChannelContent['kind']): readonly Buffer[] {
+  return kind === 'image' ? [Buffer.from(message)] : [Buffer.from(message), sshSignedData(message)]
+}
+
+function withSignatures(message: string, publicKey: string, [raw, ssh]: readonly Uint8Array[]): string {
+  const sig = `sig ${Buffer.from(raw ?? []).toString('base64')}\n`
+  if (ssh === undefined) return `${message}${sig}`
+  return `${message}${sig}sshsig ${sshSignatureBlob(publicKey, Buffer.from(ssh)).toString('base64')}\n`
 }
 
 /**

@@ -1,23 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
-import { loadSigningKey, loadTrustedKeys } from '../keys/files.ts'
+import { loadSigners } from '../keys/signer.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { phase } from '../report/events.ts'
 import { keys } from '../store/keys.ts'
-import type { ObjectStore, PutCondition } from '../store/object-store.ts'
+import type { ObjectStore } from '../store/object-store.ts'
 import { openStore } from '../store/open.ts'
 import type { Sha256 } from '../util/sha256.ts'
 import { loadAgent, type Agent } from './agent.ts'
+import { changeChannel, isLive, type ChannelDraft } from './change-channel.ts'
 import { readChannel } from './channel-store.ts'
-import {
-  channelTime,
-  checkChannelName,
-  signChannel,
-  type BundleChannel,
-  type SignedChannel,
-  type SigningKey,
-} from './channel.ts'
+import { checkChannelName, type BundleChannel, type SignedChannel } from './channel.ts'
 import { packBundle, type PackedBundle } from './pack.ts'
 
 export interface PublishOptions {
@@ -45,9 +38,6 @@ export interface Published {
   readonly unchanged: boolean
 }
 
-/** As many publishers as may collide without one of them giving up: each collision means that another one got through. */
-const maxAttempts = 20
-
 const day = 24 * 3600
 
 /**
@@ -58,27 +48,30 @@ const day = 24 * 3600
 export async function publishRecipe(recipe: Recipe, ctx: Context, options: PublishOptions = {}): Promise<Published> {
   const name = options.channel ?? ctx.config.channel
   checkChannelName(name)
-  const signingKey = loadSigningKey(ctx.config, options.keyName === undefined ? {} : { name: options.keyName })
-  const trustedKeys = [...new Set([...loadTrustedKeys(ctx.config), signingKey.publicKey])]
+  const signers = loadSigners(ctx, options.keyName)
   const bundle = await packBundle(recipe)
   const agent = loadAgent()
   const store = options.store ?? (await openStore(ctx.config.store))
   try {
-    const target = { store, recipe: recipe.name, name, trustedKeys, signal: ctx.signal }
+    const target = { store, recipe: recipe.name, name, trustedKeys: signers.trustedKeys, signal: ctx.signal }
     // A channel that is not genuine stops us before anything is sent.
     await readChannel(target)
     const uploaded = await sendObjects(ctx, store, recipe.name, bundle, agent, options.dryRun === true)
-    const wanted = {
-      bundle,
-      agent,
-      signingKey,
-      expiryDays: ctx.config.channelExpiryDays,
-      dryRun: options.dryRun === true,
-    }
+    const expiryDays = ctx.config.channelExpiryDays
     const moved = await phase(
       ctx.reporter,
       `move channel ${name}`,
-      () => moveChannel(target, wanted),
+      async () => {
+        const { channel, unchanged } = await changeChannel({
+          place: target,
+          expiryDays,
+          dryRun: options.dryRun === true,
+          signerFor: signers.choose,
+          draft: (current, { nowSeconds, signer }) =>
+            draftOf(current, { bundle, agent, expiryDays, key: signer.publicKey }, nowSeconds),
+        })
+        return { serial: channel.serial, unchanged }
+      },
       (result) => ({
         detail: result.unchanged ? `already there, serial ${result.serial}` : `serial ${result.serial}`,
         cached: result.unchanged,
@@ -98,8 +91,8 @@ export async function publishRecipe(recipe: Recipe, ctx: Context, options: Publi
   }
 }
 
-/** True where the bundle had to be sent. */
-async function sendObjects(
+/** Puts agent and bundle into the store unless they are there; true where the bundle had to be sent. */
+export async function sendObjects(
   ctx: Context,
   store: ObjectStore,
   recipe: string,
@@ -142,71 +135,50 @@ async function sendOnce(
   return outcome === 'stored'
 }
 
-interface Target {
-  readonly store: ObjectStore
-  readonly recipe: string
-  readonly name: string
-  readonly trustedKeys: readonly string[]
-  readonly signal: AbortSignal
-}
-
 interface Wanted {
   readonly bundle: PackedBundle
   readonly agent: Agent
-  readonly signingKey: SigningKey
   readonly expiryDays: number
-  readonly dryRun: boolean
+  readonly key: string
 }
 
-async function moveChannel(target: Target, wanted: Wanted): Promise<{ serial: number; unchanged: boolean }> {
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const current = await readChannel(target)
-    const nowSeconds = Math.floor(Date.now() / 1000)
-    if (current !== undefined && isUpToDate(current.channel, wanted, nowSeconds)) {
-      return { serial: current.channel.serial, unchanged: true }
-    }
-    const serial = (current?.channel.serial ?? 0) + 1
-    if (wanted.dryRun) return { serial, unchanged: false }
-    const content: BundleChannel = {
-      kind: 'bundle',
-      recipe: target.recipe,
-      channel: target.name,
-      serial,
-      bundle: wanted.bundle.sha256,
-      bundleBytes: wanted.bundle.bytes.length,
-      agent: wanted.agent.sha256,
-      published: channelTime(nowSeconds * 1000),
-      expires: wanted.expiryDays === 0 ? 0 : nowSeconds + Math.round(wanted.expiryDays * day),
-    }
-    const condition: PutCondition = current === undefined ? { absent: true } : { etag: current.etag }
-    const { outcome } = await target.store.put(
-      keys.channel(target.recipe, target.name),
-      signChannel(content, wanted.signingKey),
-      {
-        condition,
-        contentType: 'text/plain; charset=utf-8',
-        signal: target.signal,
-      },
-    )
-    if (outcome === 'stored') return { serial, unchanged: false }
-    // Apart in time, so that publishers that collided once do not do so again.
-    await sleep(Math.random() * 40 * (attempt + 1), undefined, { signal: target.signal })
+/** What the channel should say; undefined where hosts would get nothing new from another publish. */
+function draftOf(
+  current: SignedChannel<BundleChannel> | undefined,
+  wanted: Wanted,
+  nowSeconds: number,
+): ChannelDraft | undefined {
+  if (current !== undefined && isUpToDate(current, wanted, nowSeconds)) return undefined
+  const { rollout, trust, revoke } = current ?? {}
+  const isRenewal = current?.bundle === wanted.bundle.sha256
+  if (rollout !== undefined && isLive(rollout) && !isRenewal) throw rolloutUnderWay(current, wanted)
+  return {
+    bundle: wanted.bundle.sha256,
+    bundleBytes: wanted.bundle.bytes.length,
+    agent: wanted.agent.sha256,
+    // One that was halted ends with the next version.
+    ...(rollout === undefined || !isRenewal ? {} : { rollout }),
+    ...(trust === undefined ? {} : { trust }),
+    ...(revoke === undefined ? {} : { revoke }),
   }
-  throw new UserError(
-    `channel '${target.name}' of '${target.recipe}' was changed by others at each of ${maxAttempts} tries`,
-    {
-      hint: 'find out who else publishes, then try again; the bundle is in the store already',
-      code: 'channel-contended',
-    },
-  )
 }
 
-/** Whether hosts would get nothing new from another publish. */
+function rolloutUnderWay(current: SignedChannel<BundleChannel> | undefined, wanted: Wanted): UserError {
+  const { recipe = '', rollout } = current ?? {}
+  const same = rollout?.bundle === wanted.bundle.sha256
+  return new UserError(`a rollout of '${recipe}' is under way, at ${rollout?.percent} percent`, {
+    hint: same
+      ? `this is its very bundle: 'parbake rollout advance ${recipe} --to 100' gives it to all hosts`
+      : `end it first: 'parbake rollout advance' or 'parbake rollout undo', see 'parbake rollout status ${recipe}'`,
+    code: 'rollout-active',
+  })
+}
+
 function isUpToDate(channel: SignedChannel<BundleChannel>, wanted: Wanted, nowSeconds: number): boolean {
   const same =
     channel.bundle === wanted.bundle.sha256 &&
     channel.agent === wanted.agent.sha256 &&
-    channel.signature.key === wanted.signingKey.publicKey
+    channel.signature.key === wanted.key
   if (!same) return false
   if (wanted.expiryDays === 0) return channel.expires === 0
   // Renewed in the second half of its life, so that publishing now and then keeps it from running out.

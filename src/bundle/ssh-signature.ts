@@ -1,4 +1,4 @@
-import { createHash, sign, type KeyObject } from 'node:crypto'
+import { createHash } from 'node:crypto'
 
 const magic = Buffer.from('SSHSIG', 'ascii')
 const namespace = 'parbake'
@@ -38,7 +38,10 @@ export function sshSignedData(message: string): Buffer {
   ])
 }
 
-/** The SSHSIG blob around a raw Ed25519 signature of `sshSignedData`. */
+/**
+ * The SSHSIG blob around a raw Ed25519 signature of `sshSignedData`, as `ssh-keygen -Y sign -n parbake` makes it (OpenSSH's
+ * PROTOCOL.sshsig). For hosts that have ssh-keygen but no OpenSSL 3.
+ */
 export function sshSignatureBlob(publicKeyBase64: string, rawSignature: Buffer): Buffer {
   const version = Buffer.from([0, 0, 0, 1])
   return Buffer.concat([
@@ -50,12 +53,4 @@ export function sshSignatureBlob(publicKeyBase64: string, rawSignature: Buffer):
     wireString(hashAlgorithm),
     wireString(Buffer.concat([wireString(keyType), wireString(rawSignature)])),
   ])
-}
-
-/**
- * Signs a message as `ssh-keygen -Y sign -n parbake` does (OpenSSH's PROTOCOL.sshsig): the binary blob that stands in the
- * armour. For hosts that have ssh-keygen but no OpenSSL 3.
- */
-export function sshSign(message: string, privateKey: KeyObject, publicKeyBase64: string): Buffer {
-  return sshSignatureBlob(publicKeyBase64, sign(null, sshSignedData(message), privateKey))
 }

@@ -8,6 +8,13 @@ export const keys = {
   bundle: (recipe: string, digest: Sha256) => `bundles/${recipe}/${digest}.tar.gz`,
   agent: (digest: Sha256) => `agents/${digest}.sh`,
   channel: (recipe: string, channel: string) => `channels/${recipe}/${channel}`,
+  /** Under which channels lie: those of one recipe, or of all. */
+  channelsPrefix: (recipe?: string) => (recipe === undefined ? 'channels/' : `channels/${recipe}/`),
+  /** A channel as it was; the serial has leading zeros, so that keys sort by it. */
+  channelHistory: (recipe: string, channel: string, serial: number) =>
+    `history/${recipe}/${channel}/${String(serial).padStart(15, '0')}`,
+  channelHistoryPrefix: (recipe: string, channel: string) => `history/${recipe}/${channel}/`,
+  rollout: (recipe: string, channel: string) => `rollouts/${recipe}/${channel}.json`,
   /** `date` is YYYY-MM-DD, UTC. */
   report: (recipe: string, date: string, host: string, run: string) =>
     `reports/${recipe}/dt=${date}/${host}-${run}.json`,

@@ -136,6 +136,22 @@ describe('publish', () => {
     expect(await test.channel()).toMatchObject({ serial: 3, bundle: first.bundle })
   })
 
+  it('keeps what the channel said before, and nothing of what is there now', async () => {
+    await using test = await rig()
+    const texts: string[] = []
+    for (const script of ['a', 'b', 'c']) {
+      await publishRecipe(recipe(script), test.ctx)
+      texts.push((await getBytes(test.store, 'channels/web/stable'))?.toString() ?? '')
+    }
+    const { objects } = await test.store.list({ prefix: 'history/' })
+    expect(objects.map(({ key }) => key)).toEqual([
+      'history/web/stable/000000000000001',
+      'history/web/stable/000000000000002',
+    ])
+    const kept = await Promise.all(objects.map(({ key }) => getBytes(test.store, key)))
+    expect(kept.map(String)).toEqual(texts.slice(0, 2))
+  })
+
   it('keeps channels apart', async () => {
     await using test = await rig()
     await publishRecipe(recipe('a'), test.ctx)
@@ -274,8 +290,8 @@ describe('a publish that fails half-way', () => {
         expect(again.serial).toBeGreaterThan(old.serial)
         await publishRecipe(recipe('old'), test.ctx)
       }
-      // get, head agent, head bundle, put bundle, get, put channel.
-      expect(at).toBe(7)
+      // get, head agent, head bundle, put bundle, get, put history, put channel.
+      expect(at).toBe(8)
     },
   )
 

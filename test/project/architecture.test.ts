@@ -41,6 +41,7 @@ const layers: readonly (readonly string[])[] = [
     'demo/',
     'doctor/',
     'bundle/publish.ts',
+    'bundle/change-channel.ts',
     'step-cache/',
     'package-cache/',
     'cache/',
