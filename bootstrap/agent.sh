@@ -7,6 +7,9 @@
 # Out:   a report in the store, lines on the console at boot, /var/log/parbake.log
 # Exit:  0 ok, 1 a step or the store failed, 2 bad usage or configuration, 75 another converge is running
 #
+# One source, two texts: a line `#: NAME…` says which of them the lines after it belong to, `agent` or `stage0`. Stage-0 is
+# what user-data holds: just enough to fetch the agent that the channel names, again and again until it is there.
+#
 # Needs sh, coreutils and util-linux (or busybox), tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or
 # python3 to verify. No forks where the shell can do it: every fork is boot time, and would be blamed on the user's steps.
 #
@@ -24,6 +27,7 @@ ETC=${PARBAKE_ETC:-/etc}
 LOGFILE=${PARBAKE_LOG:-/var/log/parbake.log}
 CONSOLE=${PARBAKE_CONSOLE:-/dev/console}
 SELF=${PARBAKE_SELF:-/usr/local/sbin/parbake-agent}
+STAGE0=${PARBAKE_STAGE0:-/usr/local/lib/parbake/stage0}
 TMP=$STATE/tmp
 EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 LF='
@@ -88,6 +92,7 @@ seconds() {
   SECONDS_TEXT=$(($1 / 100)).$SECONDS_TEXT
 }
 
+#: agent
 # CPU time of all children waited for so far, in hundredths, in CPU. Shells print times as 0m1.234567s or 0m1.23s.
 cpu_clock() {
   times >"$RUN/times" 2>/dev/null
@@ -118,6 +123,7 @@ disk_clock() {
   is_number "$DISK" || DISK=0
 }
 
+#: agent stage0
 digest_of() { # FILE, result in DIGEST
   DIGEST=$(sha256sum "$1") || return 1
   DIGEST=${DIGEST%% *}
@@ -132,7 +138,7 @@ digest_of_text() { # TEXT, result in DIGEST
 
 read_conf() {
   RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE=''
-  EVERY=15 URL_CHANNEL='' URL_BUNDLES='' URL_REPORT='' IMDS=http://169.254.169.254
+  EVERY=15 URL_CHANNEL='' URL_OBJECTS='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
   while IFS= read -r rc_line; do
@@ -152,7 +158,7 @@ read_conf() {
     trace) TRACE=$rc_value ;;
     imds) IMDS=$rc_value ;;
     url.channel) URL_CHANNEL=$rc_value ;;
-    url.bundle) URL_BUNDLES="$URL_BUNDLES$rc_value$LF" ;;
+    url.agent | url.bundle) URL_OBJECTS="$URL_OBJECTS$rc_value$LF" ;;
     url.report) URL_REPORT=$rc_value ;;
     *) say "$CONF: unknown setting $rc_name is ignored" ;;
     esac
@@ -464,10 +470,11 @@ presigned_url() {
   case $1 in
   channels/*) URL=$URL_CHANNEL ;;
   reports/*) URL=$URL_REPORT ;;
-  bundles/*)
-    pu_rest=${URL_BUNDLES#*"$BUNDLE "}
+  *)
+    pu_rest=${1##*/}
+    pu_rest=${URL_OBJECTS#*"${pu_rest%%.*} "}
     URL=${pu_rest%%"$LF"*}
-    [ "$pu_rest" != "$URL_BUNDLES" ] || URL=
+    [ "$pu_rest" != "$URL_OBJECTS" ] || URL=
     ;;
   esac
   [ -n "$URL" ]
@@ -589,7 +596,14 @@ pull_channel() {
   phase channel
   [ ! -s "$KEPT" ] || read -r pc_seen pc_etag 2>/dev/null <"$KEPT.seen"
   is_number "$pc_seen" || pc_seen=0
-  request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
+  if [ -r "$RUN/channel.etag" ] && mv "$RUN/channel" "$TMP/channel"; then
+    # Stage-0 has just asked, to learn which agent to fetch.
+    CODE=200
+    IFS= read -r ETAG <"$RUN/channel.etag"
+    rm -f "$RUN/channel.etag"
+  else
+    request GET "channels/$RECIPE/$CHANNEL" "$TMP/channel" - "$pc_etag" 16384
+  fi
   phase verify
   case $CODE in
   304)
@@ -618,6 +632,7 @@ pull_channel() {
   not_expired
 }
 
+#: agent
 # Makes sure that the bundle is unpacked in $STATE/bundles.
 pull_bundle() {
   [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
@@ -654,15 +669,22 @@ keep_channel() {
 # Replaces this file by the agent that the channel names.
 update_agent() {
   [ -f "$SELF" ] && digest_of "$SELF" && [ "$DIGEST" != "$C_AGENT" ] || return 0
-  request GET "agents/$C_AGENT.sh" "$TMP/agent" - '' 262144
-  if [ "$CODE" = 200 ] && digest_of "$TMP/agent" && [ "$DIGEST" = "$C_AGENT" ] && sh -n "$TMP/agent" 2>/dev/null &&
-    cp "$TMP/agent" "$SELF.new" && chmod 755 "$SELF.new" && mv "$SELF.new" "$SELF"; then
+  if fetch_agent; then
     say "agent replaced by $C_AGENT"
   else
     say "agent $C_AGENT could not be had (HTTP $CODE): this one stays"
   fi
 }
 
+#: agent stage0
+# Puts the agent that the channel names in its place.
+fetch_agent() {
+  request GET "agents/$C_AGENT.sh" "$TMP/agent" - '' 262144
+  [ "$CODE" = 200 ] && digest_of "$TMP/agent" && [ "$DIGEST" = "$C_AGENT" ] && sh -n "$TMP/agent" 2>/dev/null &&
+    cp "$TMP/agent" "$SELF.new" && chmod 755 "$SELF.new" && sync && mv "$SELF.new" "$SELF"
+}
+
+#: agent
 # ----------------------------------------------------------------------------------------------------------------- steps
 
 stamp_of() { # WHEN DIGEST, result in STAMP
@@ -825,6 +847,7 @@ measure() {
   $TIMEOUT 120 sh "$me_file/measure" report "$TMP" "$me_file" "$STATE/log" $FIRST "$READY" "$PHASES" 2>>"$LOGFILE"
 }
 
+#: agent stage0
 find_host() {
   read -r HOSTNAME </proc/sys/kernel/hostname
   is_name "$HOSTNAME" || HOSTNAME=unnamed
@@ -835,6 +858,7 @@ find_host() {
   HOST=$HOSTNAME-${DIGEST%"${DIGEST#????????}"}
 }
 
+#: agent
 write_report() {
   [ -n "${HOST:-}" ] || find_host
   wr_date=$(date -u '+%Y-%m-%d %s')
@@ -903,6 +927,7 @@ END
 
 # --------------------------------------------------------------------------------------------------------------- converge
 
+#: agent stage0
 prepare() {
   for pr_dir in "$RUN/stamps" "$STATE/stamps" "$STATE/log" "$STATE/bundles" "$TMP"; do
     [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || fail "the folder $pr_dir cannot be made" || return
@@ -910,6 +935,7 @@ prepare() {
   find_tools
 }
 
+#: agent
 find_instance() {
   INSTANCE=
   read -r INSTANCE 2>/dev/null <"$INSTANCE_FILE"
@@ -1008,6 +1034,7 @@ converge() {
   return $cv_status
 }
 
+#: agent stage0
 # What this converge came to, on the console at boot. False unless all is well.
 outcome() {
   true >"$RUN/attempted"
@@ -1028,7 +1055,7 @@ outcome() {
 
 # At boot by a unit, so that `boot` steps run without waiting for cron; in a baked image it starts the converge before
 # cloud-init's last stages do. Later by cron, else by a timer. The minute depends on the host, so a fleet spreads.
-install_schedule() {
+install_schedule() { # PROGRAM
   find_host
   # Neither cron nor a calendar timer counts past the hour: from there on whole hours, up to a day.
   is_minutes=$EVERY is_hours=$((EVERY / 60))
@@ -1047,7 +1074,7 @@ After=network-online.target cloud-init.service cloud-init-network.service
 ConditionPathExists=$CONF
 
 [Service]
-ExecStart=$SELF run --trigger boot"
+ExecStart=$1 run --trigger boot"
     mkdir -p "$ETC/systemd/system/multi-user.target.wants"
     [ -e "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service" ] ||
       ln -s ../parbake-boot.service "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
@@ -1055,14 +1082,14 @@ ExecStart=$SELF run --trigger boot"
   # The folder alone says little: other packages bring it too.
   if [ -d "$ETC/cron.d" ] && { have cron || have crond; }; then
     replace "$ETC/cron.d/parbake" "# parbake converges every $EVERY minutes
-$is_cron * * * root test -x $SELF && $SELF run --trigger cron"
+$is_cron * * * root test -x $1 && $1 run --trigger cron"
   elif [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake.service" "[Unit]
 Description=parbake: converge
 
 [Service]
 Type=oneshot
-ExecStart=$SELF run --trigger cron"
+ExecStart=$1 run --trigger cron"
     replace "$ETC/systemd/system/parbake.timer" "[Unit]
 Description=parbake: converge
 
@@ -1079,6 +1106,7 @@ WantedBy=timers.target"
   umask 077
 }
 
+#: agent
 # The recipe may ask for another interval than the one that came with the user-data.
 update_schedule() {
   [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ] || return 0
@@ -1086,15 +1114,17 @@ update_schedule() {
     if [ "$us_name" = every ] && [ "$us_value" != "$EVERY" ] && is_number "$us_value"; then
       EVERY=$us_value
       echo "$EVERY" >"$STATE/every"
-      install_schedule
+      install_schedule "$SELF"
     fi
   done <"$STATE/bundles/$BUNDLE/index"
 }
 
+#: agent stage0
 replace() { # FILE TEXT
   printf '%s\n' "$2" >"$1.parbake-new" && mv "$1.parbake-new" "$1"
 }
 
+#: agent
 uninstall() {
   rm -f "$ETC/cron.d/parbake" "$ETC/systemd/system/parbake-boot.service" \
     "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
@@ -1104,8 +1134,8 @@ uninstall() {
     systemctl daemon-reload
   fi
   rm -rf "$STATE" "$RUN"
-  rm -f "$CONF" "$LOGFILE" "$SELF"
-  rmdir "${CONF%/*}" 2>/dev/null
+  rm -f "$CONF" "$LOGFILE" "$SELF" "$STAGE0"
+  rmdir "${CONF%/*}" "${STAGE0%/*}" 2>/dev/null
   echo 'parbake: removed; what the steps did stays' >&2
 }
 
@@ -1139,14 +1169,14 @@ main() {
   case $m_command in
   boot)
     TRIGGER=boot
-    prepare && read_conf && install_schedule
+    prepare && read_conf && install_schedule "$SELF"
     converge
     ;;
   run) converge ;;
   bake)
     TRIGGER=bake
     # The image's hosts find their settings elsewhere than the bake did.
-    prepare && read_conf && (CONF=$ETC/parbake/agent.conf && install_schedule)
+    prepare && read_conf && (CONF=$ETC/parbake/agent.conf && install_schedule "$SELF")
     converge
     ;;
   status) status ;;
@@ -1158,3 +1188,50 @@ main() {
 
 main "$@"
 exit $?
+
+#: stage0
+# Fetches the agent. Its schedule starts this file until the agent's own takes the place of it, so that a host whose store
+# cannot be reached at its first boot, or that is stopped in the middle of it, comes up later.
+get_agent() {
+  PHASES='' RUN_ID=none RECIPE=unknown C_SERIAL='' RAN=0 STAMPED=0 FAILED=0 TRIES=2
+  [ "$TRIGGER" != boot ] || TRIES=6
+  phase prepare
+  READY=$NOW
+  prepare && read_conf || {
+    outcome
+    return 2
+  }
+  # An interval of hours is no time to wait for the first converge.
+  [ "$EVERY" -le 5 ] || EVERY=5
+  install_schedule "$STAGE0"
+  take_lock 3600 || return 75
+  trap release EXIT
+  trap 'exit 130' INT TERM
+  # Another one may have been first.
+  if [ ! -x "$SELF" ]; then
+    if ! { mkdir -p "${SELF%/*}" && pull_channel && have_agent; }; then
+      clock
+      READY=$NOW
+      outcome
+      return 1
+    fi
+    # The agent need not ask again.
+    [ $UNCHANGED = yes ] || { mv "$TMP/channel" "$RUN/channel" && printf '%s\n' "$C_ETAG" >"$RUN/channel.etag"; }
+  fi
+  release
+}
+
+have_agent() {
+  fetch_agent || fail "the agent $C_AGENT could not be had (HTTP $CODE): trying again every $EVERY minutes"
+}
+
+[ $# -gt 0 ] || set -- boot
+case $* in
+boot | *' boot') TRIGGER=boot ;;
+*' cron') TRIGGER=cron ;;
+esac
+if [ ! -x "$SELF" ]; then
+  get_agent || exit
+  set -- boot
+fi
+exec "$SELF" "$@"

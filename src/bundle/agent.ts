@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { sha256, type Sha256 } from '../util/sha256.ts'
 import { squeezeShell } from './squeeze-shell.ts'
 
-/** The agent in the one form in which it travels: in user-data, in the store and into bakes. */
+/** The agent as it lies in the store and goes into bakes. */
 export interface Agent {
   readonly text: string
   /** Digest of `text`; channels name it, and hosts that run another one replace theirs. */
@@ -11,15 +11,30 @@ export interface Agent {
 
 /** Reads bootstrap/agent.sh of this package, without its comments. */
 export function loadAgent(): Agent {
-  const text = squeezed('agent.sh')
+  const text = squeezeShell(sections(read('agent.sh'), 'agent'))
   return { text, sha256: sha256(text) }
 }
 
-/** Reads bootstrap/measure.sh likewise: it goes into every bundle, so that user-data need not hold it. */
-export function loadMeasure(): string {
-  return squeezed('measure.sh')
+/** What user-data holds in the agent's place: the part of the same source that fetches, verifies and starts the agent. */
+export function loadStage0(): string {
+  return squeezeShell(sections(read('agent.sh'), 'stage0'))
 }
 
-function squeezed(name: string): string {
-  return squeezeShell(readFileSync(new URL(`../../bootstrap/${name}`, import.meta.url), 'utf8'))
+/** Reads bootstrap/measure.sh likewise: it goes into every bundle, so that the agent need not hold it. */
+export function loadMeasure(): string {
+  return squeezeShell(read('measure.sh'))
+}
+
+/** The lines of a script that belong to one of its texts: a line `#: NAME…` says whose the lines after it are. */
+function sections(script: string, name: 'agent' | 'stage0'): string {
+  let wanted = true
+  const kept = script.split('\n').filter((line) => {
+    if (line.startsWith('#: ')) wanted = line.slice(3).split(' ').includes(name)
+    return wanted
+  })
+  return kept.join('\n')
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`../../bootstrap/${name}`, import.meta.url), 'utf8')
 }

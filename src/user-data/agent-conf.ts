@@ -12,6 +12,8 @@ export type HostCredentials =
 export interface PresignedUrls {
   /** GET of the channel. */
   readonly channel: string
+  /** GET of the agent that the channel names now. */
+  readonly agent: { readonly sha256: Sha256; readonly url: string }
   /** GET of the bundle that the channel names now. */
   readonly bundle: { readonly sha256: Sha256; readonly url: string }
   /** PUT of one report. */
@@ -79,6 +81,7 @@ function credentialLines(credentials: HostCredentials): readonly (readonly [stri
     case 'presigned':
       return [
         ['url.channel', credentials.urls.channel],
+        ['url.agent', `${credentials.urls.agent.sha256} ${credentials.urls.agent.url}`],
         ['url.bundle', `${credentials.urls.bundle.sha256} ${credentials.urls.bundle.url}`],
         ['url.report', credentials.urls.report],
       ]

@@ -1,8 +1,8 @@
 export { makeUserData, type MakeUserDataInput, type UserDataOverrides } from './make.ts'
 export {
   agentConfPath,
-  agentPath,
   renderUserData,
+  stage0Path,
   type UserData,
   type UserDataFormat,
   type UserDataInput,

@@ -1,4 +1,4 @@
-import { loadAgent } from '../bundle/agent.ts'
+import { loadStage0 } from '../bundle/agent.ts'
 import { checkChannelName } from '../bundle/channel.ts'
 import type { Config } from '../config.ts'
 import { UserError } from '../errors.ts'
@@ -51,7 +51,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
   warnAboutSecrets(input, credentials)
   return renderUserData({
     target: input.target,
-    agent: loadAgent().text,
+    stage0: loadStage0(),
     ...(input.gzip === undefined ? {} : { format: input.gzip ? 'gzip' : 'text' }),
     conf: {
       recipe: input.recipeName,

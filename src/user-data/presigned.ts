@@ -20,7 +20,7 @@ export interface PresignInput {
 }
 
 /**
- * URLs for a host without keys: the channel, the bundle that it names now, one report. They end after seven days, and no
+ * URLs for a host without keys: the channel, the agent and the bundle that it names now, one report. They end after seven days, and no
  * later bundle can be fetched with them: for machines that live shorter than that. Throws a UserError where nothing was
  * published yet.
  */
@@ -51,6 +51,7 @@ export async function presignForHost(input: PresignInput): Promise<PresignedUrls
     })
   return {
     channel: presign('GET', channelKey),
+    agent: { sha256: channel.agent, url: presign('GET', keys.agent(channel.agent)) },
     bundle: { sha256: channel.bundle, url: presign('GET', keys.bundle(input.recipe, channel.bundle)) },
     report: presign('PUT', keys.report(input.recipe, date, 'presigned', run)),
   }

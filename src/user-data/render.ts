@@ -4,17 +4,17 @@ import { UserError } from '../errors.ts'
 import { renderAgentConf, type AgentConf } from './agent-conf.ts'
 import { userDataTargets, type TargetName } from './targets.ts'
 
-/** Where the agent and its settings are on a host. */
-export const agentPath = '/usr/local/sbin/parbake-agent'
+/** Where user-data puts stage-0 and the settings on a host; stage-0 fetches the agent. */
+export const stage0Path = '/usr/local/lib/parbake/stage0'
 export const agentConfPath = '/etc/parbake/agent.conf'
 
-/** `text`: readable, the agent in it compressed. `gzip`: compressed as a whole, which cloud-init takes everywhere. */
+/** `text`: readable, stage-0 in it compressed. `gzip`: compressed as a whole, which cloud-init takes everywhere. */
 export type UserDataFormat = 'text' | 'gzip'
 
 export interface UserDataInput {
   readonly target: TargetName
-  /** The agent's script, as `loadAgent` gives it. */
-  readonly agent: string
+  /** The script that fetches the agent, as `loadStage0` gives it. */
+  readonly stage0: string
   readonly conf: AgentConf
   /** Absent: text where it fits with room to spare, else gzip. */
   readonly format?: UserDataFormat
@@ -46,7 +46,7 @@ const spareBytes = 1500
 const readableConfBytes = 1024
 
 /**
- * The one document that makes a fresh machine provision itself: the agent, its settings, the command that starts it. Pure.
+ * The one document that makes a fresh machine provision itself: stage-0, its settings, the command that starts it. Pure.
  * Throws a UserError (exit code 2, code `user-data-too-large`) that lists the parts where the target does not take as much.
  */
 export function renderUserData(input: UserDataInput): UserData {
@@ -73,7 +73,7 @@ function renderFormat(input: UserDataInput, format: UserDataFormat): Omit<UserDa
   const gzip = format === 'gzip'
   const pack = (config: CloudConfigBuilder) => (gzip ? gzipReproducible(config.render()) : Buffer.from(config.render()))
   const confText = renderAgentConf(input.conf)
-  const frame = cloudConfig().runCommand([agentPath, 'boot'])
+  const frame = cloudConfig().runCommand([stage0Path, 'boot'])
   const withConf = frame.writeFile({
     path: agentConfPath,
     content: confText,
@@ -81,8 +81,8 @@ function renderFormat(input: UserDataInput, format: UserDataFormat): Omit<UserDa
     encoding: !gzip && confText.length > readableConfBytes ? 'gzip' : 'text',
   })
   const whole = withConf.writeFile({
-    path: agentPath,
-    content: input.agent,
+    path: stage0Path,
+    content: input.stage0,
     permissions: '0755',
     // What is compressed twice is larger than what is compressed once.
     encoding: gzip ? 'text' : 'gzip',
@@ -96,7 +96,7 @@ function renderFormat(input: UserDataInput, format: UserDataFormat): Omit<UserDa
     bytes,
     sizeBytes: bytes.length,
     parts: [
-      { name: 'agent', bytes: bytes.length - confBytes - frameBytes },
+      { name: 'stage-0', bytes: bytes.length - confBytes - frameBytes },
       { name: 'agent.conf', bytes: confBytes },
       { name: 'cloud-config', bytes: frameBytes },
     ],

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { loadAgent } from '../../src/bundle/agent.ts'
+import { loadAgent, loadStage0 } from '../../src/bundle/agent.ts'
 import { run } from '../../src/system/run.ts'
+import { tempDir } from '../../src/system/temp.ts'
 import { AgentHost, shells, testRecipe } from '../support/agent.ts'
 import { faultStore } from '../support/fault-store.ts'
 
@@ -26,9 +29,28 @@ describe('the agent’s source', () => {
     await run(command, [...args, '-n', path])
   })
 
-  it('fits into user-data beside everything else', () => {
-    expect(gzipSync(loadAgent().text, { level: 9 }).length).toBeLessThan(11.5 * 1024)
+  it('leaves user-data room beside stage-0, and is fetched in one piece', () => {
+    expect(gzipSync(loadStage0(), { level: 9 }).length).toBeLessThan(8.5 * 1024)
+    // What stage-0 and older agents are ready to take.
+    expect(loadAgent().text.length).toBeLessThan(262_144)
   })
+
+  it.each(Object.entries(shells))(
+    'has a stage-0 that parses under %s and calls nothing but its own',
+    async (_, argv) => {
+      await using dir = await tempDir('stage0')
+      const file = join(dir.path, 'stage0')
+      const text = loadStage0()
+      await writeFile(file, text)
+      await run(argv[0], [...argv.slice(1), '-n', file])
+      const shell = text.replace(/python3 -c '[^']*'/g, '')
+      const missing = [...functions().keys()].filter(
+        (name) =>
+          !text.includes(`\n${name}() {`) && new RegExp(`(^|[;&|!({] ?|then |do )${name}( |$)`, 'm').test(shell),
+      )
+      expect(missing).toEqual([])
+    },
+  )
 
   it('gives the variables of each function a prefix of its own', () => {
     const owners = new Map<string, string>()

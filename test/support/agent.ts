@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { loadAgent } from '../../src/bundle/agent.ts'
+import { loadAgent, loadStage0 } from '../../src/bundle/agent.ts'
 import { signChannel, type BundleChannel, type SigningKey } from '../../src/bundle/channel.ts'
 import { packBundle } from '../../src/bundle/pack.ts'
 import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
@@ -90,6 +90,8 @@ export interface PublishOverrides {
 
 export interface RunOptions {
   readonly shell?: ShellName
+  /** `stage0`: start that in the agent's place. */
+  readonly program?: 'agent' | 'stage0'
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -136,6 +138,15 @@ export class AgentHost implements AsyncDisposable {
     return host
   }
 
+  /** As user-data leaves a fresh machine: stage-0 in the agent's place, and the agent in the store. */
+  async beforeAgent(): Promise<void> {
+    const agent = readFileSync(this.agentPath)
+    await this.put(keys.agent(sha256(agent)), agent)
+    await mkdir(this.path('lib'))
+    await writeFile(this.path('lib/stage0'), loadStage0(), { mode: 0o755 })
+    await rm(this.agentPath)
+  }
+
   path(...parts: readonly string[]): string {
     return join(this.root, ...parts)
   }
@@ -180,7 +191,7 @@ export class AgentHost implements AsyncDisposable {
       serial: this.#serial,
       bundle: sha256(bytes),
       bundleBytes: bytes.length,
-      agent: sha256(readFileSync(this.agentPath)),
+      agent: existsSync(this.agentPath) ? sha256(readFileSync(this.agentPath)) : loadAgent().sha256,
       published: '2026-11-20T10:00:00Z',
       expires: 0,
       ...overrides.content,
@@ -214,13 +225,15 @@ export class AgentHost implements AsyncDisposable {
       PARBAKE_CLOUD_STATUS: this.path('status.json'),
       PARBAKE_CLOUD_LOG: this.path('cloud-init.log'),
       PARBAKE_SELF: this.agentPath,
+      PARBAKE_STAGE0: this.path('lib/stage0'),
       ...extra,
     }
   }
 
   start(args: readonly string[], options: RunOptions = {}): ChildProcess {
     const [command, ...first] = shells[options.shell ?? 'dash']
-    const child = spawn(command, [...first, this.agentPath, ...args], {
+    const program = options.program === 'stage0' ? this.path('lib/stage0') : this.agentPath
+    const child = spawn(command, [...first, program, ...args], {
       env: this.env(options.env),
       cwd: this.root,
       stdio: ['ignore', 'pipe', 'pipe'],

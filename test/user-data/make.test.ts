@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { loadAgent } from '../../src/bundle/agent.ts'
 import { publishRecipe } from '../../src/bundle/publish.ts'
 import type { Config } from '../../src/config.ts'
 import { UserError } from '../../src/errors.ts'
@@ -211,6 +212,9 @@ describe('makeUserData', () => {
       const conf = await settings(text)
       const channel = await fetch(conf['url.channel'] ?? '')
       expect(await channel.text()).toContain(`bundle ${published.bundle} `)
+      const [agentDigest, agentUrl = ''] = (conf['url.agent'] ?? '').split(' ')
+      expect(agentDigest).toBe(published.agent)
+      expect(await (await fetch(agentUrl)).text()).toBe(loadAgent().text)
       const [digest, bundleUrl = ''] = (conf['url.bundle'] ?? '').split(' ')
       expect(digest).toBe(published.bundle)
       const bundle = Buffer.from(await (await fetch(bundleUrl)).arrayBuffer())

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { loadAgent } from '../../src/bundle/agent.ts'
+import { loadStage0 } from '../../src/bundle/agent.ts'
 import { isCloudConfigKey, type CloudConfigDocument } from '../../src/cloud-config/index.ts'
 import { UserError } from '../../src/errors.ts'
 import { renderAgentConf, type AgentConf, type HostCredentials } from '../../src/user-data/agent-conf.ts'
@@ -34,6 +34,7 @@ const credentials: Record<HostCredentials['auth'], HostCredentials> = {
     auth: 'presigned',
     urls: {
       channel: url('channels/web/stable'),
+      agent: { sha256: sha256('a'), url: url('agents') },
       bundle: { sha256: sha256('b'), url: url('bundles') },
       report: url('reports'),
     },
@@ -69,6 +70,7 @@ every=15
       expect(text).not.toMatch(/access_key|secret_key|url\./)
     }
     const text = renderAgentConf({ ...conf, credentials: credentials.presigned })
+    expect(text).toContain(`url.agent=${sha256('a')} https://`)
     expect(text).toContain(`url.bundle=${sha256('b')} https://`)
     expect(text).not.toMatch(/access_key|secret_key/)
   })
@@ -82,12 +84,12 @@ every=15
 })
 
 describe('user-data', () => {
-  const agent = loadAgent().text
+  const stage0 = loadStage0()
 
   it.each(Object.keys(credentials) as HostCredentials['auth'][])(
     "with auth %s fits with room to spare, passes cloud-init's schema and unpacks to what went in",
     async (auth) => {
-      const input = { target: 'nocloud', agent, conf: { ...conf, credentials: credentials[auth] } } as const
+      const input = { target: 'nocloud', stage0, conf: { ...conf, credentials: credentials[auth] } } as const
       const document = renderUserData(input)
       expect(document.sizeBytes).toBe(document.bytes.length)
       expect(document.parts.reduce((sum, part) => sum + part.bytes, 0)).toBe(document.sizeBytes)
@@ -109,45 +111,45 @@ describe('user-data', () => {
     const parsed = (await readWithPyYaml(text)) as CloudConfigDocument
     const known = await cloudInitKeys()
     expect(Object.keys(parsed).filter((name) => !known.has(name) || !isCloudConfigKey(name))).toEqual([])
-    expect(parsed.runcmd).toEqual([['/usr/local/sbin/parbake-agent', 'boot']])
+    expect(parsed.runcmd).toEqual([['/usr/local/lib/parbake/stage0', 'boot']])
     const files = parsed.write_files ?? []
     expect(files.map(({ path, permissions }) => [path, permissions])).toEqual([
       ['/etc/parbake/agent.conf', '0600'],
-      ['/usr/local/sbin/parbake-agent', '0755'],
+      ['/usr/local/lib/parbake/stage0', '0755'],
     ])
-    const [confFile, agentFile] = files
+    const [confFile, stage0File] = files
     expect((await decodeWriteFile({ content: '', ...confFile })).toString()).toBe(expectedConf)
-    expect(sha256(await decodeWriteFile({ content: '', ...agentFile }))).toBe(loadAgent().sha256)
+    expect(sha256(await decodeWriteFile({ content: '', ...stage0File }))).toBe(sha256(stage0))
   }
 
   it('is text where that fits, else gzip, and what was asked for otherwise', () => {
-    const small = { target: 'aws', agent: '#!/bin/sh\n', conf } as const
+    const small = { target: 'aws', stage0: '#!/bin/sh\n', conf } as const
     expect(renderUserData(small).format).toBe('text')
     expect(renderUserData({ ...small, format: 'gzip' }).format).toBe('gzip')
     // Hexadecimal text shrinks to half; base64 then takes a third more of that.
-    const middle = { ...small, agent: randomBytes(13_000).toString('hex') }
+    const middle = { ...small, stage0: randomBytes(13_000).toString('hex') }
     expect(renderUserData(middle).format).toBe('gzip')
     expect(() => renderUserData({ ...middle, format: 'text' })).toThrow('and may have 16384')
   })
 
   it('is the same whenever it is made', () => {
-    expect(renderUserData({ target: 'aws', agent, conf }).bytes).toEqual(
-      renderUserData({ target: 'aws', agent, conf }).bytes,
+    expect(renderUserData({ target: 'aws', stage0, conf }).bytes).toEqual(
+      renderUserData({ target: 'aws', stage0, conf }).bytes,
     )
   })
 
   it('is refused over the limit, with an account of the bytes', () => {
-    const build = () => renderUserData({ target: 'aws', agent: randomBytes(20_000).toString('base64'), conf })
+    const build = () => renderUserData({ target: 'aws', stage0: randomBytes(20_000).toString('base64'), conf })
     expect(build).toThrow(UserError)
     expect(build).toThrow(
-      /user-data for AWS EC2 would have \d+ bytes and may have 16384 \(agent \d+, agent.conf \d+, cloud-config \d+\)/,
+      /user-data for AWS EC2 would have \d+ bytes and may have 16384 \(stage-0 \d+, agent.conf \d+, cloud-config \d+\)/,
     )
   })
 
   it('may fill the limit to the last bytes', () => {
     const noise = randomBytes(40_000).toString('base64url')
     const size = (length: number) =>
-      renderUserData({ target: 'aws', agent: noise.slice(0, length), conf, format: 'gzip' }).sizeBytes
+      renderUserData({ target: 'aws', stage0: noise.slice(0, length), conf, format: 'gzip' }).sizeBytes
     let fits = 0
     let tooLong = noise.length
     while (tooLong - fits > 1) {
