@@ -17,7 +17,7 @@
 #   seal IMAGE_ID     sealed | failed WHY     and powers off at once: nothing may write to the disk after it
 #   off               off                     and powers off in order
 #
-# What it needs lies on the medium: channel, bundle, agent.sh, agent.conf, seal.sh, tune.sh.
+# What it needs lies on the medium: channel, bundle, agent.sh, agent.conf, seal.sh, tune.sh, and ready/ where the base has it.
 set -u
 umask 022
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -123,15 +123,25 @@ use_proxy() { # URL|-
 }
 
 TUNING=
-tune() { # NAME,… - the medium may go away meanwhile
+# The medium may go away meanwhile.
+take_tune() { cp "$MEDIA/tune.sh" "$HERE/tune.sh" && { [ ! -d "$MEDIA/ready" ] || cp -r "$MEDIA/ready" "$HERE/ready"; }; }
+
+run_tune() {
+  sh "$HERE/tune.sh" "$@"
+  rt_status=$?
+  rm -rf "$HERE/ready"
+  return $rt_status
+}
+
+tune() { # NAME,…
   tn_names=$1
-  with_media cp "$MEDIA/tune.sh" "$HERE/tune.sh" || return
+  with_media take_tune || return
   set --
   while [ -n "$tn_names" ]; do
     set -- "$@" "${tn_names%%,*}"
     case $tn_names in *,*) tn_names=${tn_names#*,} ;; *) tn_names= ;; esac
   done
-  sh "$HERE/tune.sh" "$@" >"$HERE/tune.log" 2>&1 3<&- 4>&- 5>&- &
+  run_tune "$@" >"$HERE/tune.log" 2>&1 3<&- 4>&- 5>&- &
   TUNING=$!
 }
 

@@ -15,6 +15,8 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 UNITS=/etc/systemd/system
 LIB=/usr/local/lib/parbake
+# What the host has made ready beforehand for the base's own RAM disk: see tune_initrd_ready.
+READY=${READY:-/run/parbake-bake/ready}
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -360,22 +362,50 @@ END
 # As a hook, so that the next kernel's is as small. Drivers of network cards stay: that these are there when cloud-init's
 # local stage looks for them is owed to the initial RAM disk alone.
 tune_initrd_trim() {
+  may_trim || return
+  it_hook=/etc/initramfs-tools/hooks/zz-parbake-trim
+  trim_hook >$it_hook && chmod 755 $it_hook || return
+  for it_disk in /boot/initrd.img-*; do
+    it_version=${it_disk#/boot/initrd.img-}
+    [ -d "/lib/modules/$it_version" ] || continue
+    { take_ready "$it_disk" "$it_version" || trim_initrd "$it_disk" "$it_version" $it_hook; } && trimmed "$it_disk" "$it_version" ||
+      update-initramfs -u -k "$it_version" || return
+  done
+}
+
+# For a base when it is built, natively: puts beside each other, below a folder, what the tuning above would make of this
+# system's RAM disk, and what else a bake needs to start its kernel without firmware and boot loader. Changes nothing else.
+tune_initrd_ready() { # FOLDER
+  may_trim || return
+  ir_version=$(readlink /initrd.img) && ir_version=${ir_version##*/initrd.img-} && [ -f "/boot/vmlinuz-$ir_version" ] ||
+    leave 'no link says which kernel is the current one' || return
+  ir_arguments=$(sed -n 's|^ *linux  *[^ ]*vmlinuz  *||p' /boot/grub/grub.cfg 2>/dev/null | head -n 1)
+  [ -n "$ir_arguments" ] || leave "the boot loader's configuration tells no arguments of the kernel" || return
+  mkdir -p "$1" && trim_hook >"$1/hook" && chmod 755 "$1/hook" && cp "/boot/initrd.img-$ir_version" "$1/initrd" &&
+    cp "/boot/vmlinuz-$ir_version" "$1/kernel" && printf '%s\n' "$ir_arguments" >"$1/arguments" || return
+  cksum <"$1/initrd" >"$1/of" && trim_initrd "$1/initrd" "$ir_version" "$1/hook" && rm "$1/hook"
+}
+
+may_trim() { # result in TRIM_TYPE
   [ -d /etc/initramfs-tools/hooks ] && have update-initramfs || leave 'the initial RAM disk is not made by initramfs-tools' || return
-  it_type=$(awk '$1 !~ /^#/ && $2 == "/" { print $3 }' /etc/fstab)
-  case $it_type in ext4 | xfs | btrfs) ;; *) leave "the root's file system is not known: '$it_type'" || return ;; esac
+  TRIM_TYPE=$(awk '$1 !~ /^#/ && $2 == "/" { print $3 }' /etc/fstab)
+  case $TRIM_TYPE in ext4 | xfs | btrfs) ;; *) leave "the root's file system is not known: '$TRIM_TYPE'" || return ;; esac
   ! grep -rqs '^ *BOOT=nfs' /etc/initramfs-tools/initramfs.conf /etc/initramfs-tools/conf.d || leave 'the root is on the network' || return
   if grep -rqs configure_networking /usr/share/initramfs-tools/scripts/init-* /usr/share/initramfs-tools/scripts/local-* \
     /etc/initramfs-tools/scripts/init-* /etc/initramfs-tools/scripts/local-*; then
     leave 'something in the initial RAM disk uses the network' || return
   fi
-  cat >/etc/initramfs-tools/hooks/zz-parbake-trim <<END || return
+}
+
+trim_hook() {
+  cat <<END
 #!/bin/sh
-# Leaves out what cannot be of use before the root is mounted, which is on $it_type on a local disk: see tune.sh of parbake.
+# Leaves out what cannot be of use before the root is mounted, which is on $TRIM_TYPE on a local disk: see tune.sh of parbake.
 [ "\${1:-}" != prereqs ] || exit 0
 cd "\$DESTDIR/usr/lib/modules/\$version/kernel" 2>/dev/null || cd "\$DESTDIR/lib/modules/\$version/kernel" || exit 0
 for d in fs/*; do
   case \$d in
-  fs/$it_type | fs/jbd2 | fs/mbcache* | fs/nls | fs/overlayfs) ;;
+  fs/$TRIM_TYPE | fs/jbd2 | fs/mbcache* | fs/nls | fs/overlayfs) ;;
   *) rm -rf "\$d" ;;
   esac
 done
@@ -384,18 +414,27 @@ rm -rf net/sunrpc net/ceph drivers/infiniband drivers/nvme/target drivers/nvme/h
   drivers/scsi/scsi_debug.ko* drivers/scsi/iscsi_tcp.ko* drivers/scsi/libiscsi_tcp.ko* drivers/platform drivers/net/wwan
 exit 0
 END
-  chmod 755 /etc/initramfs-tools/hooks/zz-parbake-trim || return
-  for it_disk in /boot/initrd.img-*; do
-    it_version=${it_disk#/boot/initrd.img-}
-    [ -d "/lib/modules/$it_version" ] || continue
-    trim_initrd "$it_disk" "$it_version" || update-initramfs -u -k "$it_version" || return
-  done
+}
+
+# What was made ready for exactly this RAM disk.
+take_ready() { # FILE VERSION
+  [ -r "$READY/of" ] && cat "$READY/initrd" >"$1.parbake" && chmod --reference="$1" "$1.parbake" || return 1
+  if [ "$(cksum <"$1")" != "$(cat "$READY/of")" ]; then
+    rm -f "$1.parbake"
+    return 1
+  fi
+  mv "$1.parbake" "$1"
+}
+
+# Or update-initramfs would refuse to touch it again.
+trimmed() { # FILE VERSION
+  [ ! -f "/var/lib/initramfs-tools/$2" ] || sha1sum "$1" >"/var/lib/initramfs-tools/$2"
 }
 
 # Does to the RAM disk that is there what the hook will do to the next ones: making it anew runs hundreds of programs, which
 # takes minutes where the processor is emulated. Fails, with nothing changed, where it is not as mkinitramfs packs it by gzip or
 # zstd, or where a step that runs beside this has made another one meanwhile.
-trim_initrd() ( # FILE VERSION
+trim_initrd() ( # FILE VERSION HOOK
   case $(head -c 4 "$1" | od -An -tx1 | tr -d ' \n') in
     1f8b*) ti_pack='gzip -n' ;;
     28b52ffd) ti_pack='zstd -q -9 -T0' ;;
@@ -405,15 +444,13 @@ trim_initrd() ( # FILE VERSION
   ti_work=$(mktemp -d /var/tmp/parbake-initrd.XXXXXX) && trap 'rm -rf "$ti_work"' EXIT || exit 1
   ti_root=$ti_work/root ti_before=$(cksum <"$1")
   unmkinitramfs "$1" "$ti_root" 2>/dev/null && [ -x "$ti_root/init" ] || exit 1
-  DESTDIR=$ti_root version=$2 /etc/initramfs-tools/hooks/zz-parbake-trim || exit 1
+  DESTDIR=$ti_root version=$2 "$3" || exit 1
   depmod -a -b "$ti_root" "$2" && rm -f "$ti_root/lib/modules/$2"/modules.*map || exit 1
   (cd "$ti_root" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 -o -H newc) >"$ti_work/cpio" || exit 1
   $ti_pack -c "$ti_work/cpio" >"$ti_work/new" && [ -s "$ti_work/new" ] || exit 1
   cat "$ti_work/new" >"$1.parbake" && chmod --reference="$1" "$1.parbake" || exit 1
   [ "$(cksum <"$1")" = "$ti_before" ] || { rm -f "$1.parbake" && exit 1; }
-  mv "$1.parbake" "$1" || exit 1
-  # Or update-initramfs would refuse to touch it again.
-  [ ! -f "/var/lib/initramfs-tools/$2" ] || sha1sum "$1" >"/var/lib/initramfs-tools/$2"
+  mv "$1.parbake" "$1"
 )
 
 # ---------------------------------------------------------------------------------------------------- at level `deeper`

@@ -1,3 +1,4 @@
+import type { BaseReady } from '../base/ready.ts'
 import type { Context } from '../context.ts'
 import type { Report } from '../profile/report.ts'
 import type { Json } from '../util/canonical-json.ts'
@@ -15,7 +16,12 @@ export interface BakeJob {
   readonly stepNames: readonly string[]
   /** Those of them that say `requires: vm`. */
   readonly vmStepNames: readonly string[]
-  readonly base: { readonly name: string; readonly digest: string; readonly path: string }
+  readonly base: {
+    readonly name: string
+    readonly digest: string
+    readonly path: string
+    readonly ready?: BaseReady
+  }
   /** The published channel as it stands in the store: the agent in the bake verifies it as any host does. */
   readonly channelText: string
   readonly bundle: { readonly sha256: string; readonly bytes: Buffer }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { loadAgent } from '../bundle/agent.ts'
 import { squeezeShell } from '../bundle/squeeze-shell.ts'
@@ -63,10 +63,20 @@ export async function writeMedium(folder: string, job: BakeJob): Promise<void> {
     { key: 'agent.conf', content: `${conf.join('\n')}\n` },
     { key: 'seal.sh', content: bootstrapScript('seal.sh') },
     { key: 'tune.sh', content: bootstrapScript('tune.sh') },
+    ...(await readyFiles(job)),
   ]
   for (const { key, content } of files) {
     const path = join(folder, key)
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, content)
   }
+}
+
+/** The RAM disk that the tuning need not make. */
+async function readyFiles({ base: { ready } }: BakeJob) {
+  if (ready?.asTuned !== true) return []
+  return [
+    { key: 'ready/initrd', content: await readFile(ready.initrd) },
+    { key: 'ready/of', content: ready.of },
+  ]
 }

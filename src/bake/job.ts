@@ -2,6 +2,7 @@ import { loadAgent } from '../bundle/agent.ts'
 import { channelTime, signChannel, verifyChannel, type SigningKey } from '../bundle/channel.ts'
 import { packBundle, type PackedBundle } from '../bundle/pack.ts'
 import type { Base } from '../base/model.ts'
+import { readReady } from '../base/ready.ts'
 import { UserError } from '../errors.ts'
 import { bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
@@ -34,7 +35,7 @@ export async function makeJob(input: JobInput): Promise<BakeJob> {
       code: 'nothing-to-bake',
     })
   }
-  const bundle = await packBundle(recipe)
+  const [bundle, ready] = await Promise.all([packBundle(recipe), readReady(base)])
   const inVm = new Set(recipe.steps.filter((step) => step.requires === 'vm').map((step) => step.name))
   return {
     imageId: `${recipe.name}-${imageTime(new Date())}-${plan.planDigest.slice(0, 8)}`,
@@ -43,7 +44,7 @@ export async function makeJob(input: JobInput): Promise<BakeJob> {
     everyMinutes: recipe.everyMinutes,
     stepNames: steps.map((step) => step.name),
     vmStepNames: steps.filter((step) => inVm.has(step.name)).map((step) => step.name),
-    base: { name: base.name, digest: base.digest, path: base.path },
+    base: { name: base.name, digest: base.digest, path: base.path, ...(ready === undefined ? {} : { ready }) },
     channelText:
       input.store === undefined
         ? localChannel(input, bundle)

@@ -23,6 +23,7 @@ import { keepRaw } from './raw.ts'
 import { describeDisk } from './inspect.ts'
 import type { Base } from './model.ts'
 import { parseInstalled, type InstalledPackage } from './packages.ts'
+import { readyFolder, readyHooks, readyVersion } from './ready.ts'
 
 export interface BuildBaseOptions extends Mirrors {
   /** Build even if there is a base from the same definition: its packages may be older than the archive's. */
@@ -69,7 +70,9 @@ async function findBuilt(root: string, definition: Sha256): Promise<Base | undef
 
 /** Names what a build is made from, but for the state of the archive: definition, builder, tools with versions. */
 export function definitionDigest(definition: BaseDefinition, tools: ToolVersions): Sha256 {
-  return sha256(canonicalJson({ v: builderVersion, definition: definition as unknown as Json, tools }))
+  return sha256(
+    canonicalJson({ v: builderVersion, ready: readyVersion(), definition: definition as unknown as Json, tools }),
+  )
 }
 
 type ToolVersions = Readonly<Record<string, string | null>>
@@ -87,7 +90,8 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
   await using work = await workFolder(root, 'base')
   const output = join(work.path, 'output')
   await mkdir(output)
-  const paths = { folder: work.path, tree: join(work.path, 'tree.tar'), disk: join(work.path, 'disk.raw') }
+  const ready = join(output, readyFolder)
+  const paths = { folder: work.path, tree: join(work.path, 'tree.tar'), disk: join(work.path, 'disk.raw'), ready }
 
   const packages = await phase(
     reporter,
@@ -135,7 +139,7 @@ async function buildDisk(root: string, definition: BaseDefinition, digest: Sha25
 
 /** Runs mmdebstrap and returns the packages that it installed. */
 async function installPackages(
-  paths: { readonly folder: string; readonly tree: string },
+  paths: { readonly folder: string; readonly tree: string; readonly ready: string },
   definition: BaseDefinition,
   epoch: number,
   context: Context,
@@ -149,6 +153,7 @@ async function installPackages(
     ...definition.prepare,
     `tar-in ${overlay} /`,
     ...definition.finish,
+    ...readyHooks(paths.ready),
     `download /var/lib/dpkg/status ${status}`,
   ]
   await run(

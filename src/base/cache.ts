@@ -7,12 +7,14 @@ import { tempDir, type TempDir } from '../system/temp.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 import { baseRecordSchema, type Base, type BaseRecord } from './model.ts'
+import { readyFolder } from './ready.ts'
 import { packageListSchema, type InstalledPackage } from './packages.ts'
 
 /*
  * <cacheDir>/bases/
  *   <digest>/disk.qcow2              immutable; packages.json too, where the packages are known
  *   <digest>/base.json               what is known of it
+ *   <digest>/ready/                  what a bake of it need not make by itself
  *   names/<name>                     digest of the newest base of that name
  *   definitions/<digest>             digest of the base built from that definition
  *   pending/<digest>.json            what the last look at the archive found
@@ -74,12 +76,21 @@ export async function storeBase(root: string, folder: string, record: BaseRecord
   } else {
     // The same disk made anew is as young as if it were another one.
     await writeFileAtomic(join(target, 'base.json'), text)
+    await renewReady(folder, target)
   }
   await writeFileAtomic(join(root, 'names', record.name), `${record.digest}\n`)
   if (record.definitionDigest !== undefined) {
     await writeFileAtomic(join(root, 'definitions', record.definitionDigest), `${record.digest}\n`)
   }
   return { ...record, path: join(target, 'disk.qcow2') }
+}
+
+/** Puts what was made ready with a disk in the place of what was before, if anything was. */
+async function renewReady(from: string, to: string): Promise<void> {
+  const [made, place] = [join(from, readyFolder), join(to, readyFolder)]
+  if ((await stat(made).catch(() => undefined)) === undefined) return
+  await rm(place, { recursive: true, force: true })
+  await rename(made, place)
 }
 
 /** Puts the list of packages beside a disk that `storeBase` is going to move into the cache. */

@@ -20,6 +20,14 @@ export interface UefiFlash {
   readonly vars: string
 }
 
+/** A kernel that QEMU starts itself, without the disk's boot loader. */
+export interface DirectKernel {
+  readonly kernel: string
+  readonly initrd: string
+  /** Its command line. */
+  readonly arguments: string
+}
+
 /** All that decides QEMU's command line. Paths are absolute. */
 export interface Machine {
   readonly accelerator: 'kvm' | 'tcg'
@@ -45,6 +53,8 @@ export interface Machine {
   readonly generationId?: boolean
   /** Boot by UEFI instead of BIOS. */
   readonly uefi?: UefiFlash
+  /** Start this kernel instead of what the disk's boot loader would. */
+  readonly directKernel?: DirectKernel
 }
 
 /** QEMU's block node of the first disk. */
@@ -69,7 +79,8 @@ export function qemuArgs(machine: Machine): string[] {
     ...['-chardev', `socket,id=qmp,path=${escapeCommas(machine.qmpSocket)}`, '-mon', 'chardev=qmp,mode=control'],
     ...['-device', 'virtio-rng-pci'],
     ...(machine.generationId === true ? ['-device', 'vmgenid,guid=auto'] : []),
-    ...firstDiskArgs(machine.disk),
+    ...(machine.directKernel === undefined ? [] : kernelArgs(machine.directKernel)),
+    ...firstDiskArgs(machine.disk, machine.directKernel === undefined),
     ...(machine.seed === undefined ? [] : extraDiskArgs(seedDisk(machine.seed), 'seed')),
     ...(machine.extraDisks ?? []).flatMap((disk, index) => extraDiskArgs(disk, `extra${index}`)),
     ...networkArgs(machine),
@@ -117,11 +128,16 @@ export function diskOptions(path: string, node: string): Readonly<Record<string,
 }
 
 /** The guest is told to discard in pieces of 4 KiB, the block size of its file system. */
-function firstDiskArgs(path: string): string[] {
+function firstDiskArgs(path: string, bootable: boolean): string[] {
   return [
     ...blockdev(diskOptions(path, diskNode)),
-    ...['-device', `virtio-blk-pci,drive=${diskNode},bootindex=0,discard_granularity=4096`],
+    // A kernel of QEMU's own claims the first place.
+    ...['-device', `virtio-blk-pci,drive=${diskNode}${bootable ? ',bootindex=0' : ''},discard_granularity=4096`],
   ]
+}
+
+function kernelArgs({ kernel, initrd, arguments: words }: DirectKernel): string[] {
+  return ['-kernel', kernel, '-initrd', initrd, '-append', words]
 }
 
 /** A virtio drive and no CD-ROM: Debian's cloud kernel has no AHCI driver. */

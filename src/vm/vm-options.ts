@@ -1,7 +1,7 @@
 import type { Reporter } from '../report/events.ts'
 import type { Accelerator } from './accelerator.ts'
 import type { Firmware } from './firmware.ts'
-import type { ExtraDisk, Machine, PortForward, UefiFlash } from './qemu-args.ts'
+import type { DirectKernel, ExtraDisk, Machine, PortForward, UefiFlash } from './qemu-args.ts'
 
 /** What is to run. Paths are absolute; all seconds are those of KVM and are multiplied by the accelerator's factor. */
 export interface VmOptions {
@@ -34,6 +34,8 @@ export interface VmOptions {
   readonly incoming?: boolean
   /** See `Machine`. */
   readonly generationId?: boolean
+  /** See `Machine`. */
+  readonly directKernel?: DirectKernel
   readonly signal?: AbortSignal
   /** The VM is killed after this time; then and later every wait throws. */
   readonly timeoutSeconds: number
@@ -52,6 +54,7 @@ export interface MachineParts {
 /** The machine of these options under this accelerator. */
 export function machineOf(options: VmOptions, accelerator: Accelerator, parts: MachineParts): Machine {
   const { disk, seed, extraDisks, memoryMiB, cpus, forwards, restrictNetwork, paused, incoming, generationId } = options
+  const { directKernel } = options
   return {
     accelerator: accelerator.name,
     ...{ memoryMiB, cpus, disk, ...parts },
@@ -62,5 +65,6 @@ export function machineOf(options: VmOptions, accelerator: Accelerator, parts: M
     ...(paused !== undefined && { paused }),
     ...(incoming !== undefined && { incoming }),
     ...(generationId !== undefined && { generationId }),
+    ...(directKernel !== undefined && { directKernel }),
   }
 }

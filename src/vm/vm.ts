@@ -231,13 +231,14 @@ class RunningVm implements Vm {
     return `QEMU ended with ${seen.signal ?? seen.code ?? 'no exit code'}`
   }
 
-  /** True where the boot loader printed something and nothing came after it; false as soon as anything does, or QEMU ends. */
+  /** True where the boot loader, if there is one, printed something and nothing came after it; false as soon as anything does, or QEMU ends. */
   async hangsEarly(seconds: number): Promise<boolean> {
     const { console } = this.#parts
     const seen = await this.#watch(seconds, () =>
       console.tail(console.count + 1).some((line) => !loaderLine.test(line)),
     )
-    return seen === 'late' && console.started
+    // A kernel that QEMU starts has no boot loader that could say something before it.
+    return seen === 'late' && (console.started || this.#parts.options.directKernel !== undefined)
   }
 
   /** Looks at the console until there is what is looked for, or QEMU has ended. Throws why parbake itself ended it. */

@@ -25,7 +25,15 @@ test.each([
   [62 * mib, 256],
   [900 * mib, 1024],
 ])('a bundle of %i bytes goes on a medium of %i MiB', (length, size) => {
-  expect(mediumBytes({ bundle: { sha256: '', bytes: { length } as Buffer }, channelText: 'text' })).toBe(size * mib)
+  const bundle = { sha256: '', bytes: { length } as Buffer }
+  const base = { name: '', digest: '', path: '' }
+  expect(mediumBytes({ bundle, channelText: 'text', base })).toBe(size * mib)
+})
+
+test('a RAM disk that was made ready has room on the medium', () => {
+  const bundle = { sha256: '', bytes: { length: 0 } as Buffer }
+  const ready = { kernel: '', initrd: '', arguments: '', of: '', asTuned: true, digest: 'f'.repeat(64) as Sha256 }
+  expect(mediumBytes({ bundle, channelText: 'text', base: { name: '', digest: '', path: '', ready } })).toBe(64 * mib)
 })
 
 test('the medium has its full size, whatever is on it', async () => {

@@ -15,12 +15,14 @@ const mib = 1024 * 1024
 /** A virtio drive of another size than the one that a saved state knows would be another machine. */
 export const seedBytes = mib
 
-/** What a medium holds besides bundle and channel: agent, scripts, folders; generously. */
+/** What a medium holds besides bundle and channel: agent, scripts, folders, a RAM disk; generously. */
 const mediumOverheadBytes = 2 * mib
+const readyBytes = 24 * mib
 
 /** The size that the medium is padded to: 16 MiB or as often four times that as needed. Pure. */
-export function mediumBytes(job: Pick<BakeJob, 'bundle' | 'channelText'>): number {
-  const needed = job.bundle.bytes.length + job.channelText.length + mediumOverheadBytes
+export function mediumBytes(job: Pick<BakeJob, 'bundle' | 'channelText' | 'base'>): number {
+  const extra = job.base.ready === undefined ? 0 : readyBytes
+  const needed = job.bundle.bytes.length + job.channelText.length + mediumOverheadBytes + extra
   let bucket = 16 * mib
   while (bucket < needed) bucket *= 4
   return bucket

@@ -14,7 +14,7 @@ import type { BakeEngine, BakeJob, OpenOptions } from '../engine.ts'
 import { bakeUserData } from '../guest-files.ts'
 import { createLayerDisk, diskIn, memoryIn, writePaddedMedium, writePaddedSeed } from './disks.ts'
 import { Driver } from './driver.ts'
-import { bakeMachine, driverPort, mediumDisk, vmFingerprint } from './fingerprint.ts'
+import { bakeMachine, directKernel, driverPort, mediumDisk, vmFingerprint } from './fingerprint.ts'
 import { parseNote, type StateNote } from './note.ts'
 import { VmSession } from './session.ts'
 import { terminalCommand } from './terminal.ts'
@@ -97,6 +97,7 @@ async function start(job: BakeJob, options: OpenOptions, input: StartInput): Pro
     extraDisks: [mediumDisk(medium)],
     ...{ memoryMiB: config.vm.memoryMiB, cpus: config.vm.cpus },
     incoming: options.from !== undefined,
+    ...(job.base.ready !== undefined && { directKernel: directKernel(job.base.ready) }),
     timeoutSeconds: sessionSeconds / accelerator.timeFactor,
     onLine: (line) => reporter.emit({ type: 'console', source: 'bake', line }),
   })

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { arch } from 'node:os'
+import type { BaseReady } from '../../base/ready.ts'
 import type { Context } from '../../context.ts'
 import { toolVersion } from '../../system/tools.ts'
 import { probeAccelerator } from '../../vm/accelerator.ts'
-import { qemuArgs } from '../../vm/qemu-args.ts'
+import { qemuArgs, type DirectKernel } from '../../vm/qemu-args.ts'
 import { machineOf, type VmOptions } from '../../vm/vm-options.ts'
 import type { Json } from '../../util/canonical-json.ts'
 import { sha256 } from '../../util/sha256.ts'
@@ -32,6 +33,9 @@ export async function vmFingerprint(job: BakeJob, { config, signal }: Context): 
         ...bakeMachine,
         ...{ disk: '/disk', seed: '/seed', memoryMiB: config.vm.memoryMiB, cpus: config.vm.cpus },
         extraDisks: [mediumDisk('/medium')],
+        ...(job.base.ready !== undefined && {
+          directKernel: { ...directKernel(job.base.ready), kernel: '/kernel', initrd: '/initrd' },
+        }),
         ...{ accelerator, consoleLog: '/log', timeoutSeconds: 1 },
       },
       accelerator,
@@ -46,10 +50,16 @@ export async function vmFingerprint(job: BakeJob, { config, signal }: Context): 
     // `-cpu max` of an emulated machine depends on nothing; `-cpu host` is what the host has.
     cpu: accelerator.name === 'kvm' ? hostCpu(await readFile('/proc/cpuinfo', 'utf8').catch(() => arch())) : 'max',
     machine: sha256(args.join('\n')),
+    kernel: job.base.ready?.digest ?? null,
     userData: sha256(bakeUserData(driverPort)),
     seedBytes,
     mediumBytes: mediumBytes(job),
   }
+}
+
+/** The base's own kernel, with fewer words on the console and no checks of what was just made. */
+export function directKernel({ kernel, initrd, arguments: words }: BaseReady): DirectKernel {
+  return { kernel, initrd, arguments: `${words} quiet cryptomgr.notests fsck.mode=skip` }
 }
 
 /** The medium as a drive. */
