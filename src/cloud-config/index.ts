@@ -1,4 +1,4 @@
-export { cloudConfig, CloudConfigBuilder, type FileSpec } from './builder.ts'
+export { cloudConfig, CloudConfigBuilder, type FileSpec, type MountSpec, type RenderOptions } from './builder.ts'
 export {
   cloudConfigKeys,
   isCloudConfigKey,
@@ -9,8 +9,20 @@ export {
   type CloudConfigDocument,
   type CloudConfigKey,
   type CloudFile,
+  type CloudGroup,
   type CloudMount,
   type CloudPackage,
   type CloudUser,
   type SshKeyType,
 } from './document.ts'
+export { cloudInitVersion } from './generated-keys.ts'
+export { gzipReproducible as gzip } from './gzip.ts'
+export type { MergeRules } from './merge.ts'
+export {
+  appendingMergeType,
+  include,
+  includeOnce,
+  multipart,
+  type PartKind,
+  type UserDataPartSpec,
+} from './multipart.ts'

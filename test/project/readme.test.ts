@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/load-config.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
+import { run } from '../../src/system/run.ts'
 import { parseYaml } from '../../src/util/yaml.ts'
 import { cliHome, runCli } from '../support/cli.ts'
+import { readUserDataParts } from '../support/cloud-init.ts'
 import { repository } from '../support/source-files.ts'
 
 interface Block {
@@ -52,7 +54,7 @@ const named = (language: string) =>
   blocks.filter((block) => block.language === language).map((block) => [`line ${block.line}`, block] as const)
 
 test('blocks are tagged with what can be checked', () => {
-  const untagged = blocks.filter(({ language }) => !['sh', 'sql', 'yaml', 'json', 'text'].includes(language))
+  const untagged = blocks.filter(({ language }) => !['sh', 'sql', 'ts', 'yaml', 'json', 'text'].includes(language))
   expect(untagged.map(({ line, language }) => `README.md:${line}: '${language}'`)).toEqual([])
   expect(blocks.length).toBeGreaterThan(3)
 })
@@ -85,6 +87,20 @@ describe('yaml', () => {
 
 test.each(named('json'))('json at %s parses', (_, block) => {
   expect(() => JSON.parse(block.text) as unknown).not.toThrow()
+})
+
+test('TypeScript examples run, and cloud-init reads what they print', async () => {
+  const examples = blocks.filter(({ language }) => language === 'ts')
+  expect(examples.length).toBeGreaterThan(0)
+  await using home = await cliHome()
+  for (const [index, { text }] of examples.entries()) {
+    const file = join(home.cwd, `example-${index}.mts`)
+    await writeFile(file, text.replaceAll(`'parbake/cloud-config'`, `'${repository}/src/cloud-config/index.ts'`))
+    const { stdout } = await run(join(repository, 'node_modules/.bin/tsx'), [file])
+    const parts = await readUserDataParts(stdout)
+    expect(parts.map(({ type }) => type)).not.toContain('text/x-not-multipart')
+    expect(parts.length).toBeGreaterThan(0)
+  }
 })
 
 test('every parbake line names a verb and options that exist', async () => {

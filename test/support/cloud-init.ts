@@ -83,3 +83,71 @@ export async function decodeWriteFile(entry: {
   })
   return Buffer.from(result.stdout, 'hex')
 }
+
+/** A part of user-data as cloud-init's own reader finds it. */
+export interface ReadPart {
+  readonly type: string
+  readonly name: string
+  readonly content: string
+  readonly mergeType: string | null
+}
+
+/** User-data in parts, unpacked and typed by cloud-init itself; texts are those that its handlers get. */
+export async function readUserDataParts(userData: string | Uint8Array): Promise<readonly ReadPart[]> {
+  const program = [
+    'import json,sys',
+    'from cloudinit import handlers, user_data, util',
+    'from cloudinit.helpers import Paths',
+    'message = user_data.UserDataProcessor(Paths({})).process(sys.stdin.buffer.read())',
+    'parts = []',
+    'def see(data, filename, payload, headers):',
+    '    headers = dict(headers)',
+    '    text = payload if isinstance(payload, str) else util.decode_binary(payload)',
+    '    parts.append({"type": headers.get("Content-Type", "").split(";")[0], "name": filename,',
+    '        "content": text, "mergeType": headers.get("Merge-Type")})',
+    'handlers.walk(message, see, None)',
+    'print(json.dumps(parts))',
+  ].join('\n')
+  const result = await run('/usr/bin/python3', ['-c', program], {
+    input: userData,
+    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+  })
+  return JSON.parse(result.stdout) as readonly ReadPart[]
+}
+
+/** The one cloud-config that cloud-init merges several parts into, in their order. */
+export async function mergeByCloudInit(parts: readonly ReadPart[]): Promise<unknown> {
+  const program = [
+    'import json,sys,yaml',
+    'from cloudinit.handlers import cloud_config',
+    'class Paths:',
+    '    def get_ipath(self, name): return None',
+    'handler = cloud_config.CloudConfigPartHandler(Paths())',
+    'for part in json.load(sys.stdin):',
+    '    headers = {"Merge-Type": part["mergeType"]} if part["mergeType"] else {}',
+    '    handler.handle_part(None, part["type"], part["name"], part["content"], None, headers)',
+    'print(json.dumps(handler.cloud_buf))',
+  ].join('\n')
+  const result = await run('/usr/bin/python3', ['-c', program], {
+    input: JSON.stringify(parts),
+    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+  })
+  return JSON.parse(result.stdout)
+}
+
+/** The cloud-config documents among the examples that come with cloud-init, by file name, as plain data. */
+export async function cloudInitExamples(): Promise<ReadonlyMap<string, unknown>> {
+  const program = [
+    'import glob,gzip,json,os,sys,yaml',
+    'found = {}',
+    'for file in sorted(glob.glob(sys.argv[1] + "/cloud-config*")):',
+    '    text = (gzip.open if file.endswith(".gz") else open)(file, "rt").read()',
+    '    if not text.startswith("#cloud-config\\n"): continue',
+    '    try: found[os.path.basename(file)] = yaml.safe_load(text)',
+    '    except yaml.YAMLError: pass',
+    'json.dump(found, sys.stdout, default=str)',
+  ].join('\n')
+  const folder = join(await cloudInitRoot(), 'usr/share/doc/cloud-init/examples')
+  const result = await run('/usr/bin/python3', ['-c', program, folder])
+  return new Map(Object.entries(JSON.parse(result.stdout) as Record<string, unknown>))
+}
