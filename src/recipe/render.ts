@@ -38,14 +38,24 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
   const context = renderContext(input, index)
   checkCommon(fields, context.report)
   await type.check(fields, context)
+  const runtimeOnly = type.runtimeOnly(raw)
+  if (runtimeOnly !== undefined && fields['bake'] === 'always') {
+    context.report(['bake'], `cannot be always: ${runtimeOnly}`)
+  }
   const env = await renderEnv(fields['env'], context)
   const inputs = await readInputs(input.folder, fields['inputs'], context.report)
   const parts = await type.render(raw, context)
   const parsed = type.schema.safeParse(raw)
   if (parts === undefined || !parsed.success) return undefined
-  const files = [...inputs, ...parts.files].toSorted((a, b) => compareCodeUnits(a.path, b.path))
+  const byPath = new Map([...inputs, ...parts.files].map((file) => [file.path, file]))
+  const files = [...byPath.values()].toSorted((a, b) => compareCodeUnits(a.path, b.path))
   // Every type's schema is made of the common shape.
-  return { type: type.name, spec: parsed.data as CommonSpec, rendered: { script: parts.script, env, files } }
+  const spec = parsed.data as CommonSpec
+  return {
+    type: type.name,
+    spec: runtimeOnly === undefined ? spec : { ...spec, bake: 'never' },
+    rendered: { script: parts.script, env, files },
+  }
 }
 
 function renderContext({ folder, document, params, problems }: RenderInput, index: number): RenderContext {

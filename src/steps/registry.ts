@@ -1,10 +1,22 @@
+import { directory } from './directory.ts'
+import { file } from './file.ts'
 import { packages } from './packages.ts'
 import { script } from './script.ts'
+import { service } from './service.ts'
 import { template } from './template.ts'
 import type { StepType } from './types.ts'
+import { user } from './user.ts'
 
 /** Every step type. A new one is one file and one entry here. */
-export const stepTypes = [script, packages, template] as const satisfies readonly StepType[]
+export const stepTypes = [
+  script,
+  packages,
+  template,
+  file,
+  directory,
+  user,
+  service,
+] as const satisfies readonly StepType[]
 
 /** The step type of this name, or undefined. */
 export function findStepType(name: unknown): StepType | undefined {

@@ -52,6 +52,15 @@ export interface StepEffects {
   readonly script?: { readonly key: string; readonly kind: 'text' | 'file' }
 }
 
+/** What a step type needs on the host; it comes with a step of its own, so that its cost is measured and can be baked. */
+export interface Software {
+  /** Name of that step. */
+  readonly step: string
+  readonly description: string
+  /** What a `packages` step takes under `install`. */
+  readonly install: readonly unknown[]
+}
+
 /** A step type, erased of its own spec: what the registry holds. */
 export interface StepType {
   /** The value of `type` in recipe.yaml, and part of every digest. */
@@ -70,6 +79,10 @@ export interface StepType {
   render(raw: unknown, context: RenderContext): Promise<RenderedParts | undefined>
   /** Nothing where the mapping does not fit the schema. */
   effects(raw: unknown): StepEffects
+  /** Why a step of these keys cannot be baked, as in "it …"; undefined where it can, or does not fit the schema. */
+  runtimeOnly(raw: unknown): string | undefined
+  /** What must be installed before a step of these keys runs; undefined for nothing, or where it does not fit the schema. */
+  requiresSoftware(raw: unknown): Software | undefined
 }
 
 /** Makes a StepType of a typed definition. */
@@ -81,18 +94,29 @@ export function defineStepType<Schema extends z.ZodObject>(definition: {
   readonly check?: StepType['check']
   readonly render: (spec: z.infer<Schema>, context: RenderContext) => Promise<RenderedParts | undefined>
   readonly effects?: (spec: z.infer<Schema>) => StepEffects
+  readonly runtimeOnly?: (spec: z.infer<Schema>) => string | undefined
+  readonly requiresSoftware?: (spec: z.infer<Schema>) => Software | undefined
 }): StepType {
-  const { check = async () => {}, schema, render, effects = () => ({}) } = definition
+  const { check = async () => {}, schema, render, effects, runtimeOnly, requiresSoftware } = definition
+  const fitting = (raw: unknown) => schema.safeParse(raw).data
   return {
     ...definition,
     check,
     render: async (raw, context) => {
-      const parsed = schema.safeParse(raw)
-      return parsed.success ? render(parsed.data, context) : undefined
+      const spec = fitting(raw)
+      return spec && render(spec, context)
     },
     effects: (raw) => {
-      const parsed = schema.safeParse(raw)
-      return parsed.success ? effects(parsed.data) : {}
+      const spec = fitting(raw)
+      return (spec && effects?.(spec)) ?? {}
+    },
+    runtimeOnly: (raw) => {
+      const spec = fitting(raw)
+      return spec && runtimeOnly?.(spec)
+    },
+    requiresSoftware: (raw) => {
+      const spec = fitting(raw)
+      return spec && requiresSoftware?.(spec)
     },
   }
 }

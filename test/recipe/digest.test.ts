@@ -151,7 +151,7 @@ describe('on other machines', () => {
     expect(await digestsOf(folder)).toEqual(await digestsOf(one.path))
     expect(await digestsOf(folder)).toEqual([
       'f72982da6bf7b3aa6f81199ce05129b9db878f8732c56ac86dbe78031010341c',
-      '5d80fb3a433e4c3f80410b1fffc2a889555c001ced97fd4651b23729b981a11b',
+      'efdf35fccb649e9b7fb8d5c226c74dae54b46254764bc3adfdc635b6227ad155',
     ])
   })
 

@@ -2,8 +2,10 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { inspectRecipe } from '../../src/recipe/load.ts'
+import { stepTypes } from '../../src/steps/registry.ts'
 import { findings, recipeFolder, render } from './support.ts'
 
+const typeNames = stepTypes.map((type) => type.name).join(', ')
 const step = (lines: string) => `steps:\n  - name: one\n${lines.replaceAll(/^/gm, '    ')}\n`
 const script = (lines: string) => step(`type: script\nrun: 'true'\n${lines}`)
 const template = (lines: string) => step(`type: template\ncontent: x\ndestination: /etc/x\n${lines}`)
@@ -30,13 +32,13 @@ describe('one problem', () => {
     [
       'an unknown step type',
       step('type: scirpt\nrun: x'),
-      "recipe.yaml:3:11: steps[0].type must be one of script, packages, template, but is 'scirpt'\n" +
+      `recipe.yaml:3:11: steps[0].type must be one of ${typeNames}, but is 'scirpt'\n` +
         "        type: scirpt\n              ^\n  did you mean 'script'?",
     ],
     [
       'no step type',
       step('run: x'),
-      'recipe.yaml:2:5: steps[0].type is missing: it must be one of script, packages, template\n      - name: one\n        ^',
+      `recipe.yaml:2:5: steps[0].type is missing: it must be one of ${typeNames}\n      - name: one\n        ^`,
     ],
     [
       'no name',

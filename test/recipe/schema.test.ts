@@ -65,7 +65,7 @@ describe('the JSON Schema', () => {
     expect(types.map((type) => Object.keys(type.properties ?? {}))).toEqual(
       stepTypes.map((type) => Object.keys(type.schema.shape)),
     )
-    expect(types.map((type) => type.additionalProperties)).toEqual([false, false, false])
+    expect(types.map((type) => type.additionalProperties)).toEqual(stepTypes.map(() => false))
   })
 
   it.each([

@@ -7,8 +7,11 @@ const context: RenderContext = {
     throw new Error(`${path.join('.')} ${message}`)
   },
   readText: (_path, relative) => Promise.resolve(`content of ${relative}`),
-  readFiles: (_path, relative) =>
-    Promise.resolve([{ path: relative, executable: false, content: Buffer.from(`content of ${relative}`) }]),
+  // Names without a dot stand for folders of one file.
+  readFiles: (_path, relative) => {
+    const path = relative.includes('.') ? relative : `${relative}/page.html`
+    return Promise.resolve([{ path, executable: false, content: Buffer.from(`content of ${path}`) }])
+  },
   fill: (text) => Promise.resolve(text),
 }
 

@@ -1,0 +1,28 @@
+#!/bin/sh
+set -eu
+fail() {
+  echo "parbake: $*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+service='nginx'
+by_systemd() {
+  systemctl daemon-reload
+  systemctl cat "$service" >/dev/null 2>&1 || fail "there is no service $service: make it in a step that this one needs"
+  systemctl disable --quiet "$service"
+  if [ "${PARBAKE_PHASE:-runtime}" = bake ]; then return; fi
+  systemctl stop "$service"
+}
+by_openrc() {
+  [ -e "/etc/init.d/$service" ] || fail "there is no service $service: make it in a step that this one needs"
+  if [ -e "/etc/runlevels/default/$service" ]; then rc-update --quiet del "$service" default; fi
+  if [ "${PARBAKE_PHASE:-runtime}" = bake ]; then return; fi
+  rc-service "$service" stop
+}
+if [ -d /run/systemd/system ] || { have systemctl && ! have rc-service; }; then
+  by_systemd
+elif have rc-service; then
+  by_openrc
+else
+  fail "this host has neither systemd nor OpenRC to care for $service"
+fi

@@ -1,0 +1,26 @@
+#!/bin/sh
+set -eu
+fail() {
+  echo "parbake: $*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+install_file() { # SOURCE DESTINATION OWNER MODE
+  if [ -d "$2" ]; then fail "cannot write $2: a folder has this name"; fi
+  umask 022
+  mkdir -p "${2%/*}/" || fail "cannot make the folder of $2"
+  temporary=$(mktemp "$2.parbake.XXXXXX") || fail "cannot write $2"
+  trap 'rm -f "$temporary"' EXIT
+  trap 'exit 1' HUP INT TERM
+  cp "$1" "$temporary" || fail "cannot write $2"
+  chown -h "$3" "$temporary" ||
+    fail "cannot give $2 to $3: is there no such user or group? Make it in a step that this one needs"
+  chmod "$4" "$temporary"
+  if [ -f "$2" ] && [ ! -L "$2" ] && [ "$(stat -c %u:%g:%a "$2")" = "$(stat -c %u:%g:%a "$temporary")" ] &&
+    cmp -s "$temporary" "$2" 2>/dev/null; then
+    rm -f "$temporary"
+  else
+    mv -f "$temporary" "$2"
+  fi
+}
+install_file '.parbake/content' '/etc/x.conf' root:root 0644
