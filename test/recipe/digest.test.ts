@@ -151,7 +151,7 @@ describe('on other machines', () => {
     expect(await digestsOf(folder)).toEqual(await digestsOf(one.path))
     expect(await digestsOf(folder)).toEqual([
       'f72982da6bf7b3aa6f81199ce05129b9db878f8732c56ac86dbe78031010341c',
-      'efdf35fccb649e9b7fb8d5c226c74dae54b46254764bc3adfdc635b6227ad155',
+      'fa9fcd38cf2e77f15ecfa56bfdfc8ec5db436fc62d33334b7ee73587bd453868',
     ])
   })
 
