@@ -14,10 +14,12 @@ export interface CheckInput {
 /** What a fresh launch of an image must show before it is published. Pure. */
 export function verificationChecks({ imageId, bakedDigests, bake, launch }: CheckInput): readonly VerificationCheck[] {
   const baked = launch.steps.filter((step) => bakedDigests.has(step.digest))
-  const others = launch.steps.filter((step) => !bakedDigests.has(step.digest))
+  const others = launch.steps.filter((step) => !bakedDigests.has(step.digest) && step.outcome !== 'not-applicable')
   const wrong = (steps: readonly { name: string; outcome: string }[]) =>
     steps.map((step) => `${step.name} ${step.outcome}`).join(', ')
-  const notSkipped = baked.filter((step) => step.outcome !== 'stamped' || !step.baked)
+  const notSkipped = baked.filter(
+    (step) => !(step.outcome === 'stamped' && step.baked) && step.outcome !== 'not-applicable',
+  )
   const notRun = others.filter((step) => step.outcome !== 'ran')
   return [
     check('converged', launch.outcome === 'ok', launch.error === '' ? 'the first converge succeeded' : launch.error),

@@ -221,7 +221,7 @@ class UnitRun {
       (result) => (result.outcome === 'failed' ? { detail: 'failed' } : {}),
     )
     const result = report.steps.find((each) => each.digest === step.digest)
-    if (result === undefined || result.outcome !== 'ran') {
+    if (result === undefined || (result.outcome !== 'ran' && result.outcome !== 'not-applicable')) {
       const kept = this.#parent?.entry.stepName
       throw await onStepFailure(this.#context, {
         ...{ mode: this.#options.onFailure, recipe: this.#options.recipe, step: step.name },
@@ -264,8 +264,9 @@ class UnitRun {
 
 /** The agent itself must say that every step is in place: a stamp that is missing now would be missing in the image. */
 function refuseUnstamped(report: Report, steps: readonly PlannedStep[]): void {
-  const stamped = new Set(report.steps.filter((step) => step.outcome === 'stamped').map((step) => step.digest))
-  const missing = steps.filter((step) => !stamped.has(step.digest)).map((step) => step.name)
+  const done = report.steps.filter(({ outcome }) => outcome === 'stamped' || outcome === 'not-applicable')
+  const digests = new Set(done.map((step) => step.digest))
+  const missing = steps.filter((step) => !digests.has(step.digest)).map((step) => step.name)
   if (missing.length > 0) {
     throw new UserError(`after the bake the agent does not find these steps done: ${missing.join(', ')}`, {
       hint: 'a later step removed what it had written: /var/lib/parbake must stay',

@@ -40,6 +40,10 @@ function bundleFiles(recipe: Recipe, index: string): TarEntry[] {
       const text = env.map(([name, value]) => `${name}=${value}\n`).join('')
       entries.push({ path: `${folder}/env`, content: Buffer.from(text), executable: false })
     }
+    if (rendered.conditions !== undefined) {
+      const text = rendered.conditions.map((line) => `${line}\n`).join('')
+      entries.push({ path: `${folder}/if`, content: Buffer.from(text), executable: false })
+    }
     // A mark of its own: older agents would misread another field in the index.
     if (trace === true) entries.push({ path: `${folder}/trace`, content: Buffer.alloc(0), executable: false })
     // The working directory is there even for a step without files.

@@ -1,7 +1,7 @@
 import type { FleetStatistics } from '../profile/fleet.ts'
 import type { LaunchRecord } from '../profile/launches.ts'
 import { medianOf } from '../profile/quantile.ts'
-import type { Report } from '../profile/report.ts'
+import { ranAll, type Report } from '../profile/report.ts'
 import { waterfallOf, type Waterfall } from '../profile/waterfall.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
@@ -41,7 +41,7 @@ export function bootGroups(
     return (now.length > 0 ? now : kept).map((report) => bootOf(report, byRun.get(report.run)))
   }
   return {
-    before: group((report) => report.image === '' && report.steps.every((step) => step.outcome === 'ran')),
+    before: group((report) => report.image === '' && ranAll(report)),
     after: imageId === undefined ? [] : group((report) => report.image === imageId),
   }
 }

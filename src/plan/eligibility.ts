@@ -1,5 +1,6 @@
 import type { Step } from '../recipe/model.ts'
 import type { StepProfile } from '../profile/model.ts'
+import { hostFactsOf } from '../steps/conditions.ts'
 import { inOrder, reduceNeeds } from './closure.ts'
 import type { RuntimeReason } from './model.ts'
 
@@ -70,6 +71,7 @@ function blockersAround(
 function ownReason(step: Step, profile: StepProfile | undefined): RuntimeReason | undefined {
   if (step.when !== 'change') return 'when'
   if (step.bake === 'never') return 'bake-never'
+  if (hostFactsOf(step.rendered.conditions ?? []).length > 0) return 'condition'
   if (profile !== undefined && profile.count === 0 && profile.failures > 0) return 'only-failures'
   return undefined
 }

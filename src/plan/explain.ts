@@ -1,6 +1,7 @@
 import type { When } from '../recipe/model.ts'
 import { formatBytes, formatSeconds } from '../report/reporters.ts'
 import { formatShare } from '../report/table.ts'
+import { hostFactsOf } from '../steps/conditions.ts'
 import { unreachable } from '../util/unreachable.ts'
 import type { Candidate } from './costs.ts'
 import type { BakeReason, PlanSettings, RuntimeReason } from './model.ts'
@@ -44,6 +45,8 @@ export function explain(reason: BakeReason | RuntimeReason, grounds: Grounds): s
       return `${frequency[step.when]}${isForced}`
     case 'bake-never':
       return 'the recipe says bake: never'
+    case 'condition':
+      return `its if asks for ${listNames(hostFactsOf(step.rendered.conditions ?? []))}, which a bake cannot know`
     case 'needs-runtime':
       return `needs ${listNames(grounds.blockedBy)}, which cannot be baked${isForced}`
     case 'only-failures':

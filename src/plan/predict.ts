@@ -1,6 +1,6 @@
 import { quantile } from '../profile/quantile.ts'
 import type { Profile } from '../profile/model.ts'
-import type { Report, StepReport } from '../profile/report.ts'
+import { ranAll, type Report, type StepReport } from '../profile/report.ts'
 import type { Candidate } from './costs.ts'
 import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
@@ -39,7 +39,7 @@ export function predict(
     .filter(({ step }) => baked.has(step.name))
     .reduce((sum, { costs }) => sum + costs.residualSeconds.value, 0)
   const onImages = newestImage(boots.filter((boot) => boot.image !== '' && boot.steps.some((step) => step.baked)))
-  const onBase = boots.filter((boot) => boot.steps.length > 0 && boot.steps.every((step) => step.outcome === 'ran'))
+  const onBase = boots.filter((boot) => boot.steps.length > 0 && ranAll(boot))
   // Where steps run side by side, what one boot took says nothing of another set of steps.
   const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
   const keys = hostKeysOf(chosen)

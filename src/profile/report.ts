@@ -7,9 +7,10 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/)
 /**
  * What happened to a step in one converge. `ran`: executed, exit 0. `stamped`: nothing due, its stamp was there.
  * `failed`: executed, last exit not 0. `blocked`: a step that it needs did not succeed. `excluded`: due, but this run was
- * told to leave it out (a bake of other steps).
+ * told to leave it out (a bake of other steps). `not-applicable`: the host is not one that its `if` asks for; what needs it
+ * goes on as if it had run.
  */
-export const stepOutcomes = ['ran', 'stamped', 'failed', 'blocked', 'excluded'] as const
+export const stepOutcomes = ['ran', 'stamped', 'failed', 'blocked', 'excluded', 'not-applicable'] as const
 
 const traceEntry = z.object({
   /** Line of the script, from 1. */
@@ -135,3 +136,8 @@ export const reportSchema = z.object({
 export type Report = z.infer<typeof reportSchema>
 export type StepReport = Report['steps'][number]
 export type BootRecord = NonNullable<Report['boot']>
+
+/** Whether the converge did all that this recipe has to do on such a host, with nothing done before. */
+export function ranAll({ steps }: Report): boolean {
+  return steps.every(({ outcome }) => outcome === 'ran' || outcome === 'not-applicable')
+}

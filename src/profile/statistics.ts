@@ -4,7 +4,7 @@ import { firmwareLookup } from './firmware.ts'
 import type { LaunchRecord } from './launches.ts'
 import { fewSamples, type FailedBoot, type Profile, type ReadyProfile, type StepProfile } from './model.ts'
 import { medianOf, spreadOf } from './quantile.ts'
-import type { Report, StepReport } from './report.ts'
+import { ranAll, type Report, type StepReport } from './report.ts'
 
 /** A report and what it took from power-on. */
 interface Boot {
@@ -133,7 +133,7 @@ function readyProfiles(good: readonly Boot[], recipe: Recipe | undefined): Profi
   return {
     allRan: readyProfile(
       undefined,
-      good.filter((boot) => boot.report.steps.every((step) => step.outcome === 'ran')),
+      good.filter((boot) => ranAll(boot.report)),
       recipe,
     ),
     someBaked: readyProfile(

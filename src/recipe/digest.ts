@@ -12,7 +12,7 @@ export interface DigestInput {
 
 /** The identity of a step on every host and in every image; DESIGN, "step digest". */
 export function stepDigest({ type, rendered, needs }: DigestInput): Sha256 {
-  const { script, env, files } = rendered
+  const { script, env, files, conditions } = rendered
   return sha256(
     canonicalJson({
       v: 1,
@@ -23,6 +23,8 @@ export function stepDigest({ type, rendered, needs }: DigestInput): Sha256 {
         .map(({ path, executable, content }) => ({ path, executable, sha256: sha256(content) }))
         .toSorted((a, b) => compareCodeUnits(a.path, b.path)),
       needs: needs.toSorted(compareCodeUnits),
+      // Left out where there are none: digests must stay what they were.
+      conditions,
     }),
   )
 }

@@ -27,6 +27,8 @@ export interface RenderedStep {
   readonly env: Readonly<Record<string, string>>
   /** Sorted by path, code-unit order. */
   readonly files: readonly RenderedFile[]
+  /** Lines `FACT OP VALUE[,VALUE…]` that must all hold on a host that runs it; absent where every host does. */
+  readonly conditions?: readonly string[]
 }
 
 /** What changes how a step is handled but not what it does. None of it is in the step digest. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Problem, SourceLocation } from '../errors.ts'
 import type { CommonSpec } from '../steps/common.ts'
+import { conditionLines, conditionSchema, hostFactsOf } from '../steps/conditions.ts'
 import { fillTemplate, type TemplateProblem } from '../steps/handlebars.ts'
 import { findStepType } from '../steps/registry.ts'
 import type { RenderContext, ReportProblem } from '../steps/types.ts'
@@ -51,10 +52,11 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
   const files = [...byPath.values()].toSorted((a, b) => compareCodeUnits(a.path, b.path))
   // Every type's schema is made of the common shape.
   const spec = parsed.data as CommonSpec
+  const conditions = conditionLines(spec.if ?? {})
   return {
     type: type.name,
     spec: runtimeOnly === undefined ? spec : { ...spec, bake: 'never' },
-    rendered: { script: parts.script, env, files },
+    rendered: { script: parts.script, env, files, ...(conditions.length === 0 ? {} : { conditions }) },
   }
 }
 
@@ -109,6 +111,10 @@ function hintOf(problem: TemplateProblem, names: readonly string[]): string | un
 
 function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportProblem): void {
   const { when, bake } = fields as { readonly when?: unknown; readonly bake?: unknown }
+  const condition = conditionSchema.safeParse(fields['if'])
+  if (bake === 'always' && condition.success && hostFactsOf(conditionLines(condition.data)).length > 0) {
+    report(['bake'], 'cannot be always for a step whose if asks about platform or tag', 'a bake cannot know them')
+  }
   if (bake === 'always' && (when === 'instance' || when === 'boot' || when === 'always')) {
     report(['bake'], `cannot be always for a step with when: ${when}`, 'only steps with when: change can be baked')
   }

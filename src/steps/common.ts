@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { parseDuration } from '../util/duration.ts'
 import { namePattern, nameRule } from '../util/name.ts'
+import { conditionSchema } from './conditions.ts'
 
 const duration = z
   .union([z.number(), z.string()], { error: 'must be seconds or a text like "10m"' })
@@ -33,6 +34,7 @@ export const commonShape = {
     .enum(['auto', 'always', 'never'])
     .optional()
     .meta({ description: 'auto (default): baked where measurements say so; always; never.' }),
+  if: conditionSchema.optional(),
   requires: z.literal('vm', { error: 'must be vm' }).optional().meta({
     description: 'vm: bake this step in a virtual machine only, because it touches kernel, boot loader or hardware.',
   }),

@@ -14,6 +14,7 @@ export function idempotenceCheck(host: string, second: Report): IdempotenceCheck
   const findings = [
     ...(second.outcome === 'ok' ? [] : [`the second converge failed: ${second.error}`]),
     ...second.steps
+      .filter(({ outcome }) => outcome !== 'not-applicable')
       .filter((step) => (step.when === 'always' ? step.outcome !== 'ran' : step.outcome !== 'stamped'))
       .map((step) => `step ${step.name} (when: ${step.when}) ${step.outcome}`),
     ...(second.steps.length === 0 ? ['the second converge reports no step'] : []),

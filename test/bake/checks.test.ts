@@ -51,6 +51,11 @@ describe('verification of an image', () => {
       ['other-steps-ran'],
     ],
     [
+      'steps that do not apply to such a host',
+      { launch: { ...launch, steps: launch.steps.map((s) => ({ ...s, baked: false, outcome: 'not-applicable' })) } },
+      [],
+    ],
+    [
       'the identity of the bake',
       { bake: { ...bake, identity: launch.identity, instance: launch.instance } },
       ['machine-id-fresh', 'ssh-host-keys-fresh', 'hostname-fresh', 'instance-id-fresh'],

@@ -27,6 +27,10 @@ function planOf(steps: readonly Step[], seconds: Readonly<Record<string, number>
   return makePlan({ recipe: ofRecipe, profile: profileWith(ofRecipe, seconds), settings: own })
 }
 
+function conditional(...conditions: readonly string[]): Step['rendered'] {
+  return { ...step('any').rendered, conditions }
+}
+
 interface Case {
   readonly what: string
   readonly steps: readonly Step[]
@@ -67,6 +71,22 @@ const cases: readonly Case[] = [
     steps: [step('own', { bake: 'never' }), step('next', { needs: ['own'] }), step('alone')],
     seconds: { own: 50, next: 50, alone: 50 },
     expected: ['own:runtime:bake-never', 'next:runtime:needs-runtime', 'alone:bake:slow'],
+  },
+  {
+    what: 'conditions that a bake cannot know, and what needs them',
+    steps: [
+      step('tagged', { rendered: conditional('tag is canary') }),
+      step('clouded', { rendered: conditional('os is debian', 'platform not aws') }),
+      step('next', { needs: ['tagged'] }),
+      step('released', { rendered: conditional('os is debian', 'os-version at-least 12', 'arch is x86_64') }),
+    ],
+    seconds: { tagged: 50, clouded: 50, next: 50, released: 50 },
+    expected: [
+      'tagged:runtime:condition',
+      'clouded:runtime:condition',
+      'next:runtime:needs-runtime',
+      'released:bake:slow',
+    ],
   },
   {
     what: 'what nobody measured',

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { reportSchema } from '../../src/profile/report.ts'
+import { ranAll, reportSchema } from '../../src/profile/report.ts'
 import { fixture, fixtureNames } from './support.ts'
 
 const folder = new URL('../fixtures/', import.meta.url)
@@ -9,7 +9,9 @@ describe('report fixtures', () => {
   const files = readdirSync(folder).filter((name) => /^report-.*\.json$/.test(name))
 
   it('are the ones named here', () => {
-    expect(files.toSorted()).toEqual(fixtureNames.map((name) => `report-${name}.json`).toSorted())
+    expect(files.toSorted()).toEqual(
+      [...fixtureNames, 'not-applicable'].map((name) => `report-${name}.json`).toSorted(),
+    )
   })
 
   it.each(files)('%s is a valid report with no member that the schema does not know', (name) => {
@@ -22,6 +24,13 @@ describe('report fixtures', () => {
     expect(fixture('baked').steps.filter((step) => step.baked).length).toBe(3)
     expect(fixture('failed')).toMatchObject({ outcome: 'failed' })
     expect(fixture('failed').steps.map((step) => step.outcome)).toContain('blocked')
+    expect(fixture('not-applicable').steps.map((step) => step.outcome)).toContain('not-applicable')
+    expect(['runtime', 'not-applicable', 'baked', 'failed'].map((name) => ranAll(fixture(name as 'runtime')))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ])
     expect(fixture('cron-noop')).toMatchObject({ cold: false, first: false, trigger: 'cron' })
   })
 })

@@ -6,7 +6,7 @@ import { sha256 } from '../../src/util/sha256.ts'
 
 export const fixtureNames = ['runtime', 'baked', 'failed', 'cron-noop'] as const
 
-export function fixture(name: (typeof fixtureNames)[number]): Report {
+export function fixture(name: (typeof fixtureNames)[number] | 'not-applicable'): Report {
   const path = new URL(`../fixtures/report-${name}.json`, import.meta.url)
   return reportSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
 }

@@ -47,6 +47,10 @@ describe('the step digest', () => {
       { ...input, rendered: { ...rendered, env: { A: '1', C: '2' } } },
     ],
     files: [{ ...input, rendered: { ...rendered, files: [file] } }],
+    conditions: [
+      { ...input, rendered: { ...rendered, conditions: ['os is debian'] } },
+      { ...input, rendered: { ...rendered, conditions: ['os not debian'] } },
+    ],
   }
   const fileChanges: Record<keyof RenderedFile, readonly DigestInput[]> = {
     path: [withFile({ path: 'app/main2.py' })],

@@ -6,6 +6,7 @@ import { judge, type Verification } from '../../src/verify/verify.ts'
 import { fileLine, inventory, secondReport } from './support.ts'
 
 const quiet = secondReport([{ name: 'a', when: 'change', outcome: 'stamped' }])
+const inapplicable = secondReport([{ name: 'a', when: 'change', outcome: 'not-applicable' }])
 const restless = secondReport([{ name: 'a', when: 'change', outcome: 'ran' }])
 
 /** A host whose identity is `id`, with more lines. */

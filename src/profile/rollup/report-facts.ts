@@ -1,6 +1,6 @@
 import { sha256 } from '../../util/sha256.ts'
 import type { FailedBoot } from '../model.ts'
-import type { Report } from '../report.ts'
+import { ranAll, type Report } from '../report.ts'
 import type { BootKind } from './ready-tally.ts'
 import type { GroupValues } from './runs-tally.ts'
 
@@ -24,7 +24,7 @@ export function groupsOf(report: Report): GroupValues {
 
 /** What of the recipe the boot still had to do. */
 export function bootKind(report: Report): BootKind {
-  if (report.steps.every((step) => step.outcome === 'ran')) return 'all-ran'
+  if (ranAll(report)) return 'all-ran'
   return report.steps.some((step) => step.outcome === 'stamped' && step.baked) ? 'some-baked' : 'other'
 }
 
