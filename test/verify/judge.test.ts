@@ -73,6 +73,7 @@ describe('judge', () => {
     const result = verification([host('1'), host('2'), host('3')], { second: restless })
     expect(result.ok).toBe(false)
     expect(text(result)).toContain('✗ base: step a (when: change) ran')
+    expect(verification([host('1'), host('2'), host('3')], { second: inapplicable }).ok).toBe(true)
   })
 
   test('an allowance that explains nothing is told, and fails nothing', () => {
