@@ -14,6 +14,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   base: () => import('./base.ts'),
   store: () => import('./store.ts'),
   publish: () => import('./publish.ts'),
+  rollout: () => import('./rollout.ts'),
   'user-data': () => import('./user-data.ts'),
   launch: () => import('./launch.ts'),
   profile: () => import('./profile.ts'),
