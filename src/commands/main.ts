@@ -15,6 +15,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   store: () => import('./store.ts'),
   publish: () => import('./publish.ts'),
   rollout: () => import('./rollout.ts'),
+  rollback: () => import('./rollback.ts'),
   'user-data': () => import('./user-data.ts'),
   launch: () => import('./launch.ts'),
   profile: () => import('./profile.ts'),
