@@ -7,7 +7,7 @@ import type { YamlDocument, YamlPath } from '../util/yaml.ts'
 import { composeRecipe, type Composition, type PartStep } from './compose.ts'
 import { stepDigest } from './digest.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
-import type { Recipe, Step } from './model.ts'
+import type { Recipe, RenderedFile, Step } from './model.ts'
 import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
 import { givenOnCommandLine, paramValues, type GivenParams } from './params.ts'
 import { renderStep, type RenderResult } from './render.ts'
@@ -31,6 +31,8 @@ export type Inspection =
       readonly recipe: Recipe
       readonly sources: ReadonlyMap<string, StepSource>
       readonly composition: Composition
+      /** By the name of the step: the files that it names, whatever wrote them. */
+      readonly files: ReadonlyMap<string, readonly RenderedFile[]>
     }
   | { readonly ok: false; readonly file: string; readonly problems: readonly Problem[] }
 
@@ -50,8 +52,12 @@ const defaultEveryMinutes = 15
 export async function loadRecipe(folderOrFile: string, options: LoadRecipeOptions = {}): Promise<Recipe> {
   const result = await inspectRecipe(folderOrFile, options)
   if (result.ok) return result.recipe
-  const { problems, file } = result
-  throw new UserError(`${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`, {
+  throw recipeError(result)
+}
+
+/** One error (exit code 2) that carries all that is wrong with a recipe. */
+export function recipeError({ problems, file }: Extract<Inspection, { ok: false }>): UserError {
+  return new UserError(`${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`, {
     problems,
     exitCode: exitCodes.usage,
     code: 'recipe-invalid',
@@ -98,7 +104,8 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
     everyMinutes: every ?? defaultEveryMinutes,
     steps: assemble(order, rendered),
   }
-  return { ok: true, recipe, sources: sourcesOf(composition.steps), composition }
+  const files = new Map(rendered.flatMap((each) => (each === undefined ? [] : [[each.spec.name, each.files] as const])))
+  return { ok: true, recipe, sources: sourcesOf(composition.steps), composition, files }
 }
 
 /** By name. */

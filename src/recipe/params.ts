@@ -155,7 +155,7 @@ function isParamType(value: unknown): value is ParamType {
   return value === 'string' || value === 'number' || value === 'boolean'
 }
 
-function isParamValue(value: unknown): value is ParamValue {
+export function isParamValue(value: unknown): value is ParamValue {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
 }
 

@@ -10,14 +10,17 @@ import { displayPath } from '../util/display-path.ts'
 import { suggestion } from '../util/nearest.ts'
 import { formatPath } from '../util/schema-problems.ts'
 import type { YamlDocument, YamlPath } from '../util/yaml.ts'
-import { readInput, readTextFile } from './files.ts'
 import type { ParamValue, RenderedFile, RenderedStep } from './model.ts'
+import { isParamValue } from './params.ts'
+import { stepFiles, type StepFiles } from './step-files.ts'
 
 /** A step as it is rendered, and its keys as the schema made them. */
 export interface RenderResult {
   readonly type: string
   readonly spec: CommonSpec
   readonly rendered: RenderedStep
+  /** The files that the step names, with paths relative to the recipe folder. */
+  readonly files: readonly RenderedFile[]
 }
 
 export interface RenderInput {
@@ -36,7 +39,8 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
   const fields = raw as Readonly<Record<string, unknown>>
   const type = findStepType(fields['type'])
   if (type === undefined) return undefined
-  const context = renderContext(input, index)
+  const files = stepFiles(input.folder, fields['inline'])
+  const context = renderContext({ ...input, params: { ...input.params, ...ownParams(fields['params']) } }, index, files)
   checkCommon(fields, context.report)
   await type.check(fields, context)
   const runtimeOnly = type.runtimeOnly(raw)
@@ -44,23 +48,28 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
     context.report(['bake'], `cannot be always: ${runtimeOnly}`)
   }
   const env = await renderEnv(fields['env'], context)
-  const inputs = await readInputs(input.folder, fields['inputs'], context.report)
+  const inputs = await readInputs(files, fields['inputs'], context.report)
   const parts = await type.render(raw, context)
   const parsed = type.schema.safeParse(raw)
   if (parts === undefined || !parsed.success) return undefined
   const byPath = new Map([...inputs, ...parts.files].map((file) => [file.path, file]))
-  const files = [...byPath.values()].toSorted((a, b) => compareCodeUnits(a.path, b.path))
+  const all = [...byPath.values()].toSorted((a, b) => compareCodeUnits(a.path, b.path))
   // Every type's schema is made of the common shape.
   const spec = parsed.data as CommonSpec
   const conditions = conditionLines(spec.if ?? {})
   return {
     type: type.name,
     spec: runtimeOnly === undefined ? spec : { ...spec, bake: 'never' },
-    rendered: { script: parts.script, env, files, ...(conditions.length === 0 ? {} : { conditions }) },
+    rendered: { script: parts.script, env, files: all, ...(conditions.length === 0 ? {} : { conditions }) },
+    files: files.seen(),
   }
 }
 
-function renderContext({ folder, document, params, problems }: RenderInput, index: number): RenderContext {
+function renderContext(
+  { folder, document, params, problems }: RenderInput,
+  index: number,
+  files: StepFiles,
+): RenderContext {
   const base: YamlPath = ['steps', index]
   const add = (message: string, location: SourceLocation, hint: string | undefined) =>
     problems.push({ message, location, ...(hint === undefined ? {} : { hint }) })
@@ -72,7 +81,7 @@ function renderContext({ folder, document, params, problems }: RenderInput, inde
     if (file === undefined) {
       return (line: number, column: number) => document.locateInText([...base, ...path], line, column)
     }
-    const text = await readTextFile(folder, file)
+    const text = await files.readText(file)
     const lines = text.ok ? text.value.split('\n') : []
     const shown = displayPath(join(folder, file))
     return (line: number, column: number) => ({ file: shown, line, column, sourceLine: lines[line - 1] ?? '' })
@@ -81,13 +90,13 @@ function renderContext({ folder, document, params, problems }: RenderInput, inde
     params,
     report,
     readText: async (path, relative) => {
-      const found = await readTextFile(folder, relative)
+      const found = await files.readText(relative)
       if (found.ok) return found.value
       report(path, found.message, found.hint)
       return undefined
     },
     readFiles: async (path, relative) => {
-      const found = await readInput(folder, relative)
+      const found = await files.readFiles(relative)
       if (found.ok) return found.value
       report(path, found.message, found.hint)
       return undefined
@@ -120,6 +129,14 @@ function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportPr
   }
 }
 
+/** Parameters that a step sets for itself. */
+function ownParams(raw: unknown): Readonly<Record<string, ParamValue>> {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return {}
+  return Object.fromEntries(
+    Object.entries(raw).filter((entry): entry is [string, ParamValue] => isParamValue(entry[1])),
+  )
+}
+
 async function renderEnv(raw: unknown, context: RenderContext): Promise<Record<string, string>> {
   const env: Record<string, string> = {}
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return env
@@ -138,11 +155,11 @@ async function renderEnv(raw: unknown, context: RenderContext): Promise<Record<s
   return env
 }
 
-async function readInputs(folder: string, raw: unknown, report: ReportProblem): Promise<readonly RenderedFile[]> {
+async function readInputs(own: StepFiles, raw: unknown, report: ReportProblem): Promise<readonly RenderedFile[]> {
   const files = new Map<string, RenderedFile>()
   for (const [index, path] of (Array.isArray(raw) ? (raw as unknown[]) : []).entries()) {
     if (typeof path !== 'string') continue
-    const found = await readInput(folder, path)
+    const found = await own.readFiles(path)
     if (!found.ok) {
       report(['inputs', index], found.message, found.hint)
       continue

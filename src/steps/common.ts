@@ -42,6 +42,34 @@ export const commonShape = {
     .array(z.string())
     .optional()
     .meta({ description: 'Files and folders of the recipe folder that the step finds in its working directory.' }),
+  inline: z
+    .record(
+      z
+        .string()
+        .regex(
+          /^(?!\.{0,2}(?:\/|$))(?!.*\/(?:\.{0,2}(?:\/|$)))[ -~]+$/,
+          'must be a relative path without . and .. parts',
+        ),
+      z.union(
+        [
+          z.string(),
+          z.strictObject({ content: z.string(), executable: z.boolean().optional() }),
+          z.strictObject({ base64: z.base64(), executable: z.boolean().optional() }),
+        ],
+        { error: 'must be a text, or a mapping with content or base64, and executable' },
+      ),
+    )
+    .optional()
+    .meta({
+      description: 'Files by path that stand here and not in the recipe folder; the step names them like others.',
+    }),
+  params: z
+    .record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+    )
+    .optional()
+    .meta({ description: 'Values of parameters for this step alone.' }),
   env: z
     .record(
       z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of an environment variable (letters, digits and _)'),
