@@ -1,55 +1,82 @@
 import { z } from 'zod'
 import { commonShape } from './common.ts'
+import { managers, renderPackages, type PackageNames } from './package-managers.ts'
+import { checkRepositories, renderRepositories, repositorySchema } from './repositories.ts'
 import { defineStepType } from './types.ts'
 
-const packagePattern = /^[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~-]+)?$/
+const packageName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9+._-]*(?::[a-z0-9-]+)?(?:=[A-Za-z0-9.+:~^_-]+)?$/,
+    'must be a package name, or name=version to pin it',
+  )
+
+const names = z.union([packageName, z.array(packageName)])
+
+const entry = z.union([
+  packageName,
+  z
+    .strictObject({
+      apt: names.optional().meta({ description: 'On hosts with apt-get.' }),
+      dnf: names.optional().meta({ description: 'On hosts with dnf.' }),
+      apk: names.optional().meta({ description: 'On hosts with apk.' }),
+      zypper: names.optional().meta({ description: 'On hosts with zypper.' }),
+      other: names.optional().meta({ description: 'On all other hosts. Absent: the step fails there. []: none.' }),
+    })
+    .refine((given) => Object.keys(given).length > 0, 'must name apt, dnf, apk, zypper or other'),
+])
 
 const schema = z
   .strictObject({
-    type: z.literal('packages').meta({ description: 'Installs Debian packages.' }),
+    type: z.literal('packages').meta({ description: 'Installs and removes packages.' }),
     ...commonShape,
-    install: z
-      .array(z.string().regex(packagePattern, 'must be a package name, or name=version to pin it'))
-      .min(1)
-      .meta({ description: 'Packages to install: names, or name=version to pin one.' }),
-    update: z.boolean().optional().meta({ description: 'Fetch the package lists before. Default true.' }),
+    install: z.array(entry).min(1).optional().meta({
+      description:
+        'Packages to install: names, name=version to pin one, or a mapping of package managers to names where these differ.',
+    }),
+    remove: z.array(entry).min(1).optional().meta({ description: 'Packages to remove, in the same form.' }),
+    repositories: z.array(repositorySchema).min(1).optional().meta({
+      description: 'Further sources of packages, with the keys that sign them.',
+    }),
+    update: z.boolean().optional().meta({
+      description: 'Fetch the package lists before, once per converge. Default true.',
+    }),
   })
-  .meta({ description: 'Installs Debian packages with apt-get, without recommended ones.' })
+  .meta({ description: 'Installs and removes packages by apt-get, dnf, zypper or apk, whichever the host has.' })
 
-/** Installs Debian packages with apt-get. */
+/** Installs packages with the host's package manager. */
 export const packages = defineStepType({
   name: 'packages',
-  summary: 'Debian packages (install), by apt-get without recommended ones',
+  summary: 'packages (install, remove), by apt-get, dnf, zypper or apk, without recommended ones; repositories',
   schema,
   packageManager: true,
-  render: async (spec) => ({ script: renderPackages(spec.install, spec.update ?? true), files: [] }),
-  effects: (spec) => ({ packages: spec.install }),
+  check: async (raw, context) => {
+    const { install, remove, repositories } = raw
+    if (install === undefined && remove === undefined && repositories === undefined) {
+      context.report([], "must have 'install', 'remove' or 'repositories'")
+    }
+    await checkRepositories(repositories, context)
+  },
+  render: async (spec, context) => {
+    const { install = [], remove = [], repositories = [], update = true } = spec
+    const sources = await renderRepositories(repositories, context)
+    if (sources === undefined) return undefined
+    const script = renderPackages({
+      install: install.map(namesOf),
+      remove: remove.map(namesOf),
+      update,
+      repositories: sources.script,
+    })
+    return { script, files: sources.files }
+  },
+  effects: ({ install = [] }) => ({ packages: install.flatMap((given) => namesOf(given)['apt-get'] ?? []) }),
 })
 
-/**
- * The install script. apt waits for the dpkg lock by itself, but not for the lock of the package lists, and mirrors
- * fail now and then: hence the retries.
- */
-function renderPackages(names: readonly string[], update: boolean): string {
-  return `#!/bin/sh
-set -eu
-if ! command -v apt-get >/dev/null 2>&1; then
-  echo "parbake: this step installs Debian packages, but this host has no apt-get" >&2
-  exit 1
-fi
-export DEBIAN_FRONTEND=noninteractive
-apt() {
-  tries=1
-  until apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o APT::Update::Error-Mode=any \\
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"; do
-    if [ "$tries" -ge 4 ]; then
-      echo "parbake: apt-get $1 failed $tries times" >&2
-      return 1
-    fi
-    sleep "$((tries * 3))"
-    tries=$((tries + 1))
-  done
-}
-${update ? 'apt update\n' : ''}apt install --no-install-recommends -- ${names.join(' ')}
-`
+/** What to give to each package manager; undefined where nothing was said. */
+function namesOf(given: z.infer<typeof entry>): PackageNames {
+  const list = (value: string | readonly string[] | undefined) => (typeof value === 'string' ? [value] : value)
+  if (typeof given === 'string') return Object.fromEntries(managers.map((manager) => [manager, [given]]))
+  return Object.fromEntries(
+    managers.map((manager) => [manager, list(given[manager === 'apt-get' ? 'apt' : manager] ?? given.other)]),
+  )
 }

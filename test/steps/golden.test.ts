@@ -27,7 +27,15 @@ const cases: readonly (readonly [name: string, type: string, spec: Readonly<Reco
   ['service', 'service', { service: 'nginx', state: 'restarted' }],
   ['service-stopped', 'service', { service: 'nginx', state: 'stopped' }],
   ['service-enabled', 'service', { service: 'nginx', enabled: true }],
-  ['packages', 'packages', { install: ['nginx', 'curl=7.88.1-10'] }],
+  ['packages', 'packages', { install: ['nginx'] }],
+  [
+    'packages-all',
+    'packages',
+    {
+      ...{ install: ['nginx=1.2', { apt: 'libc6-dev', apk: 'musl-dev' }], remove: ['telnet'], update: false },
+      repositories: [{ name: 'tools', apt: { url: 'https://tools.example/debian', key: 'tools.asc' } }],
+    },
+  ],
 ]
 
 describe('rendered scripts', () => {
