@@ -17,6 +17,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   publish: () => import('./publish.ts'),
   rollout: () => import('./rollout.ts'),
   rollback: () => import('./rollback.ts'),
+  hosts: () => import('./hosts.ts'),
   'user-data': () => import('./user-data.ts'),
   launch: () => import('./launch.ts'),
   profile: () => import('./profile.ts'),

@@ -28,6 +28,7 @@ const layers: readonly (readonly string[])[] = [
   [
     'keys/',
     'rollout/',
+    'hosts/',
     'profile/',
     'user-data/',
     'image/',
