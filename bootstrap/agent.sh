@@ -33,6 +33,8 @@ EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 LF='
 '
 INSTANCE_FILE=${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}
+CLOUD_ID=${PARBAKE_CLOUD_ID:-/run/cloud-init/cloud-id}
+OS_RELEASE=${PARBAKE_OS_RELEASE:-/etc/os-release}
 CLOUD_STATUS=${PARBAKE_CLOUD_STATUS:-/run/cloud-init/status.json}
 TRIGGER=manual
 ERROR=
@@ -93,11 +95,11 @@ seconds() {
 }
 
 #: agent
-# CPU time of all children waited for so far, in hundredths, in CPU. Shells print times as 0m1.234567s or 0m1.23s.
+# CPU time of all children that this process waited for so far, in hundredths, in CPU. Shells print times as 0m1.234567s or 0m1.23s.
 cpu_clock() {
-  times >"$RUN/times" 2>/dev/null
+  times >"$RUN/times.$S_INDEX" 2>/dev/null
   CPU=0
-  { read -r _ && read -r cc_user cc_system; } <"$RUN/times" || return 0
+  { read -r _ && read -r cc_user cc_system; } <"$RUN/times.$S_INDEX" || return 0
   for cc_time in $cc_user $cc_system; do
     cc_time=${cc_time%s}
     cc_fraction=${cc_time#*.}00
@@ -137,7 +139,7 @@ digest_of_text() { # TEXT, result in DIGEST
 # ------------------------------------------------------------------------------------------------------- configuration
 
 read_conf() {
-  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE=''
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS=''
   EVERY=15 URL_CHANNEL='' URL_OBJECTS='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
@@ -156,6 +158,7 @@ read_conf() {
     purpose) PURPOSE=$rc_value ;;
     every) EVERY=$rc_value ;;
     trace) TRACE=$rc_value ;;
+    tags) TAGS=$rc_value ;;
     imds) IMDS=$rc_value ;;
     url.channel) URL_CHANNEL=$rc_value ;;
     url.agent | url.bundle) URL_OBJECTS="$URL_OBJECTS$rc_value$LF" ;;
@@ -240,9 +243,11 @@ take_lock() { # SECONDS to wait
   return 1
 }
 
-# A step has its own session, so what stops the agent does not reach it by itself.
 release() {
-  [ -z "${STEP_PID:-}" ] || kill -TERM "-$STEP_PID" 2>/dev/null
+  # A step has its own session, so what stops the agent does not reach it by itself.
+  for rl_watcher in ${WATCHERS:-}; do
+    kill -TERM "$rl_watcher" 2>/dev/null && wait "$rl_watcher"
+  done
   [ "$LOCK" != file ] || rm -f "$RUN/lock.pid"
 }
 
@@ -696,79 +701,153 @@ stamp_of() { # WHEN DIGEST, result in STAMP
   esac
 }
 
-# Runs the steps of the index. Result: RAN, STAMPED, FAILED (counts), $TMP/steps (JSON), READY (uptime, hundredths).
+# Takes a step line of the index apart. False where it is malformed.
+read_step() { # step INDEX NAME DIGEST WHEN TIMEOUT RETRIES NEEDS [FLAGS]
+  [ $# -eq 8 ] || [ $# -eq 9 ] || return 1
+  S_INDEX=$2 S_NAME=$3 S_DIGEST=$4 S_WHEN=$5 S_TIMEOUT=$6 S_RETRIES=$7 S_NEEDS=$8 S_FLAGS=,${9:--},
+  S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_RETRY=0 S_BAKED=false
+  is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES"
+}
+
+# Runs the steps of the index, side by side where their needs allow it. Result: RAN, STAMPED, FAILED (counts), $TMP/steps
+# (JSON), READY (uptime, hundredths), REBOOT (the step that asks for one).
 run_steps() {
-  BAD=' ' JSON_COMMA=
+  BAD=' ' ENDED=' ' RUNNING='' RUNS=0 WATCHERS='' PENDING='' PARALLEL='' PACKAGING='' REBOOT=''
   phase steps
   [ -d "$STATE/instances/$INSTANCE" ] || mkdir -p "$STATE/instances/$INSTANCE"
   disk_clock
-  while IFS=' ' read -r rs_kind S_INDEX S_NAME S_DIGEST S_WHEN S_TIMEOUT S_RETRIES S_NEEDS; do
-    [ "$rs_kind" = step ] || continue
-    is_number "1$S_INDEX" && is_name "$S_NAME" && is_hex64 "$S_DIGEST" && is_number "$S_TIMEOUT" && is_number "$S_RETRIES" || fail "bundle $BUNDLE has a malformed index" || return
-    S_OUTCOME='' S_START=0 S_WALL=0 S_CPU=0 S_RX=0 S_DISK=0 S_EXIT=0 S_TRIES=0 S_RETRY=0 S_BAKED=false
-    rs_left=$S_NEEDS,
-    while [ -n "$rs_left" ]; do
-      case $BAD in *" ${rs_left%%,*} "*) S_OUTCOME=blocked ;; esac
-      rs_left=${rs_left#*,}
-    done
-    stamp_of "$S_WHEN" "$S_DIGEST"
-    if [ -n "$STAMP" ] && [ -e "$STAMP" ]; then
-      S_OUTCOME=stamped STAMPED=$((STAMPED + 1))
-      read -r rs_mark _ <"$STAMP" && [ "$rs_mark" = baked ] && S_BAKED=true
-    elif [ "$TRIGGER" = bake ] && case ",$BAKE_STEPS," in *",$S_NAME,"*) false ;; esac then
-      S_OUTCOME=excluded
-    elif [ -z "$S_OUTCOME" ]; then
-      run_step
-    fi
-    case $S_OUTCOME in failed | blocked)
-      FAILED=$((FAILED + 1)) BAD="$BAD$S_NAME "
+  rx_clock
+  true >"$TMP/ended"
+  while IFS= read -r rs_line; do
+    set -- $rs_line
+    case ${1:-} in
+    parallel) PARALLEL=${2:-} ;;
+    step)
+      read_step "$@" || fail "bundle $BUNDLE has a malformed index" || return
+      PENDING=$PENDING$rs_line$LF
       ;;
     esac
-    step_json >>"$TMP/steps"
-    JSON_COMMA=,
-    printf 'step %s %s %s\n' "$S_NAME" "$S_OUTCOME" "$S_BAKED" >>"$TMP/status"
   done <"$STATE/bundles/$BUNDLE/index"
+  while start_steps && [ $RUNS -gt 0 ]; do await_step; done
+  exec 7<&-
+  # In the order of the index, whichever ended first.
+  sort -n "$TMP/ended" | sed -e 's/^[0-9]* //' -e '2,$s/^/,/' >"$TMP/steps"
   clock
   READY=$NOW
 }
 
-run_step() {
+# Starts what may start now; leaves in PENDING what must wait.
+start_steps() {
+  ss_left=$PENDING PENDING=
+  while [ -n "$ss_left" ]; do
+    ss_line=${ss_left%%"$LF"*}
+    ss_left=${ss_left#*"$LF"}
+    read_step $ss_line
+    ss_needs=$S_NEEDS,
+    while [ "$S_NEEDS" != - ] && [ -n "$ss_needs" ]; do
+      case $BAD in *" ${ss_needs%%,*} "*) S_OUTCOME=blocked ;; esac
+      case $ENDED in *" ${ss_needs%%,*} "*) ;; *) S_OUTCOME=${S_OUTCOME:-waits} ;; esac
+      ss_needs=${ss_needs#*,}
+    done
+    stamp_of "$S_WHEN" "$S_DIGEST"
+    if [ -n "$STAMP" ] && [ -e "$STAMP" ]; then
+      S_OUTCOME=stamped STAMPED=$((STAMPED + 1))
+      read -r ss_mark _ <"$STAMP" && [ "$ss_mark" = baked ] && S_BAKED=true
+    elif [ "$TRIGGER" = bake ] && case ",$BAKE_STEPS," in *",$S_NAME,"*) false ;; esac then
+      S_OUTCOME=excluded
+    elif [ "${S_OUTCOME:-waits}" = waits ] && ! applies "$STATE/bundles/$BUNDLE/steps/$S_INDEX/if"; then
+      S_OUTCOME=not-applicable
+      [ -z "$CONDITION" ] || fail "step $S_NAME has a condition that this agent does not know: $CONDITION" || S_OUTCOME=failed
+    elif [ -z "$S_OUTCOME" ] && [ -z "$REBOOT" ] && may_start; then
+      if start_step; then
+        RUNNING=$RUNNING$ss_line$LF
+        continue
+      fi
+      S_OUTCOME=failed
+    fi
+    case ${S_OUTCOME:-waits} in
+    waits) PENDING=$PENDING$ss_line$LF ;;
+    *) end_step ;;
+    esac
+  done
+  # What waits for the reboot waits for nothing that runs.
+  [ -n "$REBOOT" ] && [ $RUNS -eq 0 ] || return 0
+  while [ -n "$PENDING" ]; do
+    read_step ${PENDING%%"$LF"*}
+    PENDING=${PENDING#*"$LF"}
+    S_OUTCOME=excluded
+    end_step
+  done
+}
+
+# Two package managers would wait for each other's lock at best.
+may_start() {
+  if [ $RUNS -eq 0 ]; then return 0; fi
+  case $S_FLAGS in *,packages,*) [ -z "$PACKAGING" ] || return 1 ;; esac
+  if [ "$TRIGGER" = bake ]; then PARALLEL=1; fi
+  if [ -z "$PARALLEL" ]; then
+    PARALLEL=$(nproc)
+    [ "$PARALLEL" -lt 4 ] || PARALLEL=4
+  fi
+  [ $RUNS -lt "$PARALLEL" ]
+}
+
+# The watcher is a child of this shell, so that what it waited for is the CPU time of this step and of no other. Descriptor 8
+# is its end of a pipe whose other end is 7: it says how the step went, and when the last watcher is gone, however it went,
+# reading ends.
+start_step() {
   say "step $S_NAME runs"
   event "step-start $S_NAME"
-  st_dir=$STATE/bundles/$BUNDLE/steps/$S_INDEX
+  if [ $RUNS -eq 0 ]; then
+    rx_clock
+    DONE_RX=$RX DONE_DISK=$DISK
+    [ -p "$RUN/ended" ] || mkfifo "$RUN/ended" || fail "$RUN/ended cannot be made" || return
+    # Opened for both first: opening one end alone would wait for the other one.
+    # shellcheck disable=SC2094
+    exec 8<>"$RUN/ended" 7<"$RUN/ended"
+  fi
+  exec 8>"$RUN/ended"
+  watch_step 7<&- &
+  WATCHERS="$WATCHERS $!" RUNS=$((RUNS + 1))
+  exec 8>&-
+  case $S_FLAGS in *,packages,*) PACKAGING=yes ;; esac
+}
+
+watch_step() {
+  STEP_PID=
+  trap - EXIT
+  trap '[ -z "$STEP_PID" ] || kill -TERM "-$STEP_PID" 2>/dev/null; exit 143' INT TERM
+  ws_dir=$STATE/bundles/$BUNDLE/steps/$S_INDEX
   clock
   S_START=$NOW
-  cpu_clock
-  rx_clock
-  st_cpu=$CPU st_rx=$RX st_disk=$DISK
   # A clean environment: a step must not do one thing at boot and another under cron.
   set -- PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     "PARBAKE_RECIPE=$RECIPE" "PARBAKE_PHASE=$PHASE"
   [ "$PHASE" = bake ] || set -- "$@" "PARBAKE_INSTANCE_ID=$INSTANCE"
-  if [ -r "$st_dir/env" ]; then
-    while IFS= read -r st_line; do set -- "$@" "$st_line"; done <"$st_dir/env"
+  if [ -r "$ws_dir/env" ]; then
+    while IFS= read -r ws_line; do set -- "$@" "$ws_line"; done <"$ws_dir/env"
   fi
-  st_log=$STATE/log/$S_NAME.log st_trace=
-  if [ -n "$TRACE" ] || [ -e "$st_dir/trace" ]; then
-    [ ! -r "$st_dir/../../measure" ] || st_trace="sh ../../../measure trace $STATE/log/$S_NAME.trace"
+  ws_trace=
+  if [ -n "$TRACE" ] || [ -e "$ws_dir/trace" ]; then
+    [ ! -r "$ws_dir/../../measure" ] || ws_trace="sh ../../../measure trace $STATE/log/$S_NAME.trace"
   fi
   while :; do
     clock
-    st_begin=$NOW S_TRIES=$((S_TRIES + 1))
+    ws_begin=$NOW S_TRIES=$((S_TRIES + 1))
     # A session of its own, so that all of the step can be stopped at once; in the background, so that signals are heard.
     (
-      exec 9>&-
+      exec 8>&- 9>&-
       umask 022
       unset LC_ALL
-      cd "$st_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" $st_trace ../run
-    ) </dev/null >"$st_log" 2>&1 &
+      cd "$ws_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" $ws_trace ../run
+    ) </dev/null >"$STATE/log/$S_NAME.log" 2>&1 &
     STEP_PID=$!
     wait $STEP_PID
     S_EXIT=$?
     [ $S_EXIT -ne 0 ] || break
     clock
     # Some timeouts stop one process only, and report its signal.
-    if [ "$S_TIMEOUT" -gt 0 ] && [ $((NOW - st_begin)) -ge $((S_TIMEOUT * 100)) ]; then
+    if [ "$S_TIMEOUT" -gt 0 ] && [ $((NOW - ws_begin)) -ge $((S_TIMEOUT * 100)) ]; then
       kill -KILL "-$STEP_PID" 2>/dev/null
       S_EXIT=124
     fi
@@ -779,36 +858,160 @@ run_step() {
     S_RETRY=$((NOW - S_START))
   done
   STEP_PID=
-  if [ $S_EXIT -eq 0 ]; then
-    S_OUTCOME=ran RAN=$((RAN + 1))
-    if [ -n "$STAMP" ]; then
-      # What the step wrote must be on the disk before its stamp is: a power cut may not leave a stamp alone.
-      sync
-      printf '%s %s\n' "$STAMP_MARK" "$S_NAME" >"$STAMP"
-      [ -e "$STAMP" ] || {
-        fail "the stamp of step $S_NAME cannot be written: is the disk full?"
-        S_OUTCOME=failed
-      }
-    fi
-  else
-    S_OUTCOME=failed
-  fi
   clock
   cpu_clock
+  echo "$S_INDEX $S_EXIT $S_START $((NOW - S_START)) $CPU $S_TRIES $S_RETRY" >&8
+}
+
+# Waits for a step to end. The bytes that were received and written since another one ended are put down to this one.
+await_step() {
+  as_index='' as_exit='' as_rest=$RUNNING
+  # Nothing to read: their watchers were killed.
+  read -r as_index as_exit as_start as_wall as_cpu as_tries as_retry <&7 || as_index=${RUNNING#step } as_index=${as_index%% *}
+  RUNNING=
+  while [ -n "$as_rest" ]; do
+    as_line=${as_rest%%"$LF"*}
+    as_rest=${as_rest#*"$LF"}
+    case $as_line in
+    "step $as_index "*) read_step $as_line ;;
+    *) RUNNING=$RUNNING$as_line$LF ;;
+    esac
+  done
+  RUNS=$((RUNS - 1))
+  [ $RUNS -gt 0 ] || {
+    wait $WATCHERS
+    WATCHERS=
+  }
+  case $S_FLAGS in *,packages,*) PACKAGING= ;; esac
+  S_EXIT=137 S_TRIES=1
+  [ -z "$as_exit" ] || S_EXIT=$as_exit S_START=$as_start S_WALL=$as_wall S_CPU=$as_cpu S_TRIES=$as_tries S_RETRY=$as_retry
   rx_clock
   disk_clock
-  S_WALL=$((NOW - S_START)) S_CPU=$((CPU - st_cpu)) S_RX=$((RX - st_rx)) S_DISK=$(((DISK - st_disk) * 1024))
+  S_RX=$((RX - DONE_RX)) S_DISK=$(((DISK - DONE_DISK) * 1024))
+  DONE_RX=$RX DONE_DISK=$DISK
   seconds $S_WALL
-  case $S_OUTCOME in
-  ran) say "step $S_NAME done in $SECONDS_TEXT s" ;;
-  *)
-    st_why="exit status $S_EXIT after $SECONDS_TEXT s"
-    [ $S_EXIT -ne 124 ] || st_why="its timeout of $S_TIMEOUT s"
-    fail "step $S_NAME failed with $st_why"
-    tail -n 5 "$st_log" | while IFS= read -r st_line; do say "  $st_line"; done
+  if [ $S_EXIT -eq 0 ]; then
+    S_OUTCOME=ran RAN=$((RAN + 1))
+    stamp_step
+    say "step $S_NAME done in $SECONDS_TEXT s"
+  else
+    S_OUTCOME=failed
+    as_why="exit status $S_EXIT after $SECONDS_TEXT s"
+    [ $S_EXIT -ne 124 ] || as_why="its timeout of $S_TIMEOUT s"
+    fail "step $S_NAME failed with $as_why"
+    tail -n 5 "$STATE/log/$S_NAME.log" | while IFS= read -r as_line; do say "  $as_line"; done
+  fi
+  event "step-end $S_NAME $S_OUTCOME $SECONDS_TEXT"
+  end_step
+}
+
+# Without a stamp on the disk the step would ask for its reboot again and again.
+stamp_step() {
+  stamp_of "$S_WHEN" "$S_DIGEST"
+  [ -n "$STAMP" ] || return 0
+  # What the step wrote must be on the disk before its stamp is: a power cut may not leave a stamp alone.
+  sync
+  printf '%s %s\n' "$STAMP_MARK" "$S_NAME" >"$STAMP"
+  [ -s "$STAMP" ] || {
+    rm -f "$STAMP"
+    fail "the stamp of step $S_NAME cannot be written: is the disk full?"
+    S_OUTCOME=failed
+    return
+  }
+  case $TRIGGER:$S_WHEN:$S_FLAGS in
+  bake:* | *:boot:*) ;;
+  *,reboot,*) REBOOT=$S_NAME ;;
+  esac
+}
+
+# Notes how a step went.
+end_step() {
+  ENDED="$ENDED$S_NAME "
+  case $S_OUTCOME in failed | blocked)
+    FAILED=$((FAILED + 1)) BAD="$BAD$S_NAME "
     ;;
   esac
-  event "step-end $S_NAME $S_OUTCOME $SECONDS_TEXT"
+  step_json >>"$TMP/ended"
+  printf 'step %s %s %s\n' "$S_NAME" "$S_OUTCOME" "$S_BAKED" >>"$TMP/status"
+}
+
+# -------------------------------------------------------------------------------------------------------------- conditions
+
+# True where all lines of a step's conditions hold on this host, or there are none. A line that is not understood, in
+# CONDITION, never does.
+applies() { # FILE
+  CONDITION=
+  [ -e "$1" ] || return 0
+  find_facts
+  while read -r ap_fact ap_op ap_values; do
+    case $ap_fact in
+    os) FACT=$OS ;;
+    os-version) FACT=$OS_VERSION ;;
+    os-like) FACT=$OS_LIKE ;;
+    arch) FACT=$ARCH ;;
+    platform) FACT=$PLATFORM ;;
+    tag) FACT=$TAGS ;;
+    *) FACT='' ap_op=unknown ;;
+    esac
+    case $ap_op in
+    is) one_of "$ap_values" || return 1 ;;
+    not) ! one_of "$ap_values" || return 1 ;;
+    at-least) ! is_below "$FACT" "$ap_values" || return 1 ;;
+    below) is_below "$FACT" "$ap_values" || return 1 ;;
+    *)
+      CONDITION="$ap_fact $ap_op $ap_values"
+      return 1
+      ;;
+    esac
+  done <"$1"
+}
+
+# True where a word of FACT is among the values.
+one_of() { # VALUE[,VALUE…]
+  IFS=' ,'
+  set -- ",$1," $FACT
+  unset IFS
+  oo_values=$1
+  while [ $# -gt 1 ]; do
+    shift
+    case $oo_values in *",$1,"*) return 0 ;; esac
+  done
+  return 1
+}
+
+# True where one dotted version comes before another: 9.4 before 10. What is no number counts as 0.
+is_below() { # VERSION VERSION
+  ib_left=$1. ib_right=$2.
+  while [ -n "$ib_left$ib_right" ]; do
+    ib_one=${ib_left%%.*} ib_other=${ib_right%%.*}
+    ib_left=${ib_left#*.} ib_right=${ib_right#*.}
+    is_number "$ib_one" || ib_one=0
+    is_number "$ib_other" || ib_other=0
+    [ "$ib_one" -eq "$ib_other" ] || {
+      [ "$ib_one" -lt "$ib_other" ]
+      return
+    }
+  done
+  return 1
+}
+
+# What conditions and reports say about this host, found once.
+find_facts() {
+  [ -z "${OS:-}" ] || return 0
+  OS=unknown OS_VERSION=unknown OS_LIKE='' PLATFORM=unknown
+  while IFS='="' read -r ff_word ff_value ff_quoted; do
+    ff_value=$ff_value${ff_quoted%\"}
+    case $ff_word in
+    ID) OS=$ff_value ;;
+    VERSION_ID) OS_VERSION=$ff_value ;;
+    ID_LIKE) OS_LIKE=$ff_value ;;
+    esac
+  done 2>/dev/null <"$OS_RELEASE"
+  is_name "$OS" && is_name "$OS_VERSION" || OS=unknown OS_VERSION=unknown
+  ff_value=$(uname -rm)
+  KERNEL=${ff_value% *} ARCH=${ff_value#* }
+  read -r PLATFORM 2>/dev/null <"$CLOUD_ID"
+  is_name "$PLATFORM" || PLATFORM=unknown
 }
 
 event() {
@@ -830,7 +1033,7 @@ step_json() {
   seconds $S_RETRY
   sj_retry=$SECONDS_TEXT
   seconds $S_CPU
-  printf %s "$JSON_COMMA{\"name\":\"$S_NAME\",\"digest\":\"$S_DIGEST\",\"when\":\"$S_WHEN\",\"outcome\":\"$S_OUTCOME\",\"baked\":$S_BAKED,\"startUptime\":$sj_start,\"wall\":$sj_wall,\"cpu\":$SECONDS_TEXT,\"rxBytes\":$S_RX,\"diskBytes\":$S_DISK,\"exit\":$S_EXIT,\"attempts\":$S_TRIES,\"retrySeconds\":$sj_retry"
+  printf %s "$S_INDEX {\"name\":\"$S_NAME\",\"digest\":\"$S_DIGEST\",\"when\":\"$S_WHEN\",\"outcome\":\"$S_OUTCOME\",\"baked\":$S_BAKED,\"startUptime\":$sj_start,\"wall\":$sj_wall,\"cpu\":$SECONDS_TEXT,\"rxBytes\":$S_RX,\"diskBytes\":$S_DISK,\"exit\":$S_EXIT,\"attempts\":$S_TRIES,\"retrySeconds\":$sj_retry"
   if [ "$S_OUTCOME" = failed ]; then
     printf ',"output":"'
     tail -c 2000 "$STATE/log/$S_NAME.log" | json_text
@@ -863,16 +1066,7 @@ write_report() {
   [ -n "${HOST:-}" ] || find_host
   wr_date=$(date -u '+%Y-%m-%d %s')
   wr_epoch=${wr_date#* } wr_date=${wr_date% *}
-  wr_os=unknown wr_version=unknown
-  while IFS='="' read -r wr_word wr_value wr_quoted; do
-    wr_value=$wr_value${wr_quoted%\"}
-    case $wr_word in
-    ID) wr_os=$wr_value ;;
-    VERSION_ID) wr_version=$wr_value ;;
-    esac
-  done 2>/dev/null </etc/os-release
-  is_name "$wr_os" && is_name "$wr_version" || wr_os=unknown wr_version=unknown
-  wr_uname=$(uname -rm)
+  find_facts
   read -r _ wr_memory _ </proc/meminfo
   set +f
   wr_keys=$(cat "$ETC"/ssh/ssh_host_*_key.pub 2>/dev/null)
@@ -898,9 +1092,9 @@ write_report() {
     cat <<END
 {"v":1,"run":"$RUN_ID","host":"$HOST","hostname":"$HOSTNAME","instance":"$INSTANCE",
 "recipe":"$RECIPE","channel":"$CHANNEL","serial":${C_SERIAL:-0},"bundle":"$BUNDLE","agentVersion":"$VERSION","image":"$IMAGE",
-"trigger":"$TRIGGER","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
+"trigger":"$TRIGGER","reboot":"$REBOOT","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
 "startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
-"os":{"id":"$wr_os","version":"$wr_version","arch":"${wr_uname#* }","kernel":"${wr_uname% *}"},"cpus":$(nproc),"memoryKiB":$wr_memory,
+"os":{"id":"$OS","version":"$OS_VERSION","arch":"$ARCH","kernel":"$KERNEL"},"cpus":$(nproc),"memoryKiB":$wr_memory,
 "tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
 "identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},
 END
@@ -949,10 +1143,10 @@ find_instance() {
 
 # True where the index names a step that must run now.
 anything_due() {
-  while IFS=' ' read -r ad_kind _ _ ad_digest ad_when _; do
+  while IFS=' ' read -r ad_kind ad_index _ ad_digest ad_when _; do
     [ "$ad_kind" = step ] || continue
     stamp_of "$ad_when" "$ad_digest"
-    [ -n "$STAMP" ] && [ -e "$STAMP" ] || return 0
+    [ -n "$STAMP" ] && [ -e "$STAMP" ] || { ! applies "$STATE/bundles/$BUNDLE/steps/$ad_index/if" && [ -z "$CONDITION" ]; } || return 0
   done <"$STATE/bundles/$BUNDLE/index"
   return 1
 }
@@ -985,7 +1179,7 @@ converge() {
   PHASES=
   phase prepare
   START=$NOW READY=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 WAIT=3600
-  BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown
+  BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown REBOOT=''
   case $TRIGGER in
   boot) TRIES=6 ;;
   cron) WAIT=0 ;;
@@ -1000,7 +1194,7 @@ converge() {
   }
   take_lock $WAIT || return 75
   trap release EXIT
-  trap 'exit 130' INT TERM
+  trap 'trap - EXIT; release; exit 130' INT TERM
   # The second starter of a boot (unit in a baked image, runcmd) finds the work done.
   if [ "$TRIGGER" = boot ] && [ -e "$RUN/converged" ]; then return 0; fi
   true >"$TMP/steps" && true >"$TMP/status" || fail "$TMP cannot be written: is the disk full or read-only?"
@@ -1031,7 +1225,17 @@ converge() {
     update_schedule
     update_agent
   fi
+  [ -z "$REBOOT" ] || reboot_host
   return $cv_status
+}
+
+# The step that asked has its stamp, so the next boot goes on behind it.
+reboot_host() {
+  say "rebooting, as step $REBOOT asked"
+  for rh_tool in reboot 'shutdown -r now' 'systemctl reboot'; do
+    ! have ${rh_tool%% *} || ! $rh_tool || return 0
+  done 2>>"$LOGFILE"
+  say 'the reboot failed: the next converge goes on without it'
 }
 
 #: agent stage0
@@ -1041,6 +1245,11 @@ outcome() {
   seconds "$READY"
   OUTCOME="recipe=${RECIPE:-unknown} run=$RUN_ID serial=${C_SERIAL:-0} ran=$RAN stamped=$STAMPED"
   if [ -z "$ERROR" ]; then
+    if [ -n "${REBOOT:-}" ]; then
+      OUTCOME="rebooting $OUTCOME step=$REBOOT"
+      say "$OUTCOME"
+      return 0
+    fi
     true >"$RUN/converged"
     OUTCOME="ready $OUTCOME uptime=$SECONDS_TEXT"
     say "$OUTCOME"
@@ -1206,7 +1415,7 @@ get_agent() {
   install_schedule "$STAGE0"
   take_lock 3600 || return 75
   trap release EXIT
-  trap 'exit 130' INT TERM
+  trap 'trap - EXIT; release; exit 130' INT TERM
   # Another one may have been first.
   if [ ! -x "$SELF" ]; then
     if ! { mkdir -p "${SELF%/*}" && pull_channel && have_agent; }; then

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts'
-import type { Recipe, When } from '../recipe/model.ts'
+import type { Recipe, Step, When } from '../recipe/model.ts'
 import { namePattern } from '../util/name.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 
@@ -13,12 +13,18 @@ export interface IndexStep {
   readonly timeoutSeconds: number
   readonly retries: number
   readonly needs: readonly string[]
+  readonly flags: readonly StepFlag[]
 }
+
+/** `packages`: uses the package manager, so only one of these runs at a time. `reboot`: the host reboots after it. */
+export type StepFlag = 'packages' | 'reboot'
 
 /** The `index` file of a bundle, version 1. */
 export interface BundleIndex {
   readonly recipe: string
   readonly everyMinutes: number
+  /** As many steps may run at a time; absent: as many as there are processors, at most 4. */
+  readonly parallel?: number
   readonly steps: readonly IndexStep[]
 }
 
@@ -28,7 +34,7 @@ export function stepId(position: number): string {
 }
 
 /** The index of a recipe's bundle: lines that sh reads without any tool. */
-export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'steps'>): string {
+export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'parallel' | 'steps'>): string {
   const steps = recipe.steps.map((step, position) =>
     [
       'step',
@@ -39,9 +45,19 @@ export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'step
       step.timeoutSeconds,
       step.retries,
       step.needs.length === 0 ? '-' : step.needs.join(','),
+      flagsOf(step).join(',') || '-',
     ].join(' '),
   )
-  return `${['parbake-bundle 1', `recipe ${recipe.name}`, `every ${recipe.everyMinutes}`, ...steps].join('\n')}\n`
+  const head = ['parbake-bundle 1', `recipe ${recipe.name}`, `every ${recipe.everyMinutes}`]
+  if (recipe.parallel !== undefined) head.push(`parallel ${recipe.parallel}`)
+  return `${[...head, ...steps].join('\n')}\n`
+}
+
+function flagsOf(step: Pick<Step, 'packages' | 'reboot'>): StepFlag[] {
+  return [
+    ...(step.packages === true ? ['packages' as const] : []),
+    ...(step.reboot === true ? ['reboot' as const] : []),
+  ]
 }
 
 const whens: readonly string[] = ['change', 'instance', 'boot', 'always'] satisfies When[]
@@ -53,7 +69,7 @@ export function parseIndex(text: string): BundleIndex {
     throw new UserError(`the bundle's index is damaged in line ${number}: ${why}`, { code: 'bundle-damaged' })
   }
   if (lines.pop() !== '') fail(lines.length + 1, 'the last line has no end')
-  const [header, recipeLine = '', everyLine = '', ...stepLines] = lines
+  const [header, recipeLine = '', everyLine = '', ...rest] = lines
   if (header !== 'parbake-bundle 1') {
     throw new UserError(`the bundle's index begins with '${header ?? ''}', not with 'parbake-bundle 1'`, {
       hint: 'it was made by another version of parbake',
@@ -64,10 +80,12 @@ export function parseIndex(text: string): BundleIndex {
   if (!namePattern.test(recipe)) fail(2, 'not a recipe line')
   const everyMinutes = Number(/^every (\d{1,4})$/.exec(everyLine)?.[1] ?? 0)
   if (everyMinutes < 1 || everyMinutes > 1440) fail(3, 'not an every line')
+  const parallel = /^parallel ([1-9]\d?)$/.exec(rest[0] ?? '')?.[1]
+  const stepLines = parallel === undefined ? rest : rest.slice(1)
   const steps: IndexStep[] = []
   for (const [position, line] of stepLines.entries()) {
     const step = parseStep(line)
-    const number = position + 4
+    const number = position + lines.length - stepLines.length + 1
     if (step === undefined) return fail(number, 'not a step line')
     if (step.id !== stepId(position)) fail(number, `step ${step.id} stands where ${stepId(position)} belongs`)
     if (steps.some((other) => other.name === step.name)) fail(number, `a second step '${step.name}'`)
@@ -75,13 +93,13 @@ export function parseIndex(text: string): BundleIndex {
     if (unknown !== undefined) fail(number, `needs '${unknown}', which is not before it`)
     steps.push(step)
   }
-  return { recipe, everyMinutes, steps }
+  return { recipe, everyMinutes, ...(parallel === undefined ? {} : { parallel: Number(parallel) }), steps }
 }
 
 function parseStep(line: string): IndexStep | undefined {
-  const match = /^step (\d{2,}) (\S+) (\S+) (\S+) (\d{1,5}) (\d{1,2}) (\S+)$/.exec(line)
+  const match = /^step (\d{2,}) (\S+) (\S+) (\S+) (\d{1,5}) (\d{1,2}) (\S+)(?: (-|[a-z]+(?:,[a-z]+)*))?$/.exec(line)
   if (match === null) return undefined
-  const [, id = '', name = '', digest = '', when = '', timeout, retries, needs = ''] = match
+  const [, id = '', name = '', digest = '', when = '', timeout, retries, needs = '', flags = '-'] = match
   if (!namePattern.test(name) || !isSha256(digest) || !isWhen(when)) return undefined
   return {
     id,
@@ -91,7 +109,12 @@ function parseStep(line: string): IndexStep | undefined {
     timeoutSeconds: Number(timeout),
     retries: Number(retries),
     needs: needs === '-' ? [] : needs.split(','),
+    flags: flags.split(',').filter(isFlag),
   }
+}
+
+function isFlag(text: string): text is StepFlag {
+  return text === 'packages' || text === 'reboot'
 }
 
 function isWhen(text: string): text is When {

@@ -104,6 +104,8 @@ export const reportSchema = z.object({
   trigger: z.enum(['boot', 'cron', 'manual', 'bake']),
   /** Why the VM runs, from agent.conf: `fleet`, or `verify` for a bake's own check, which no profile counts. */
   purpose: z.enum(['fleet', 'verify', 'bake']),
+  /** The step for which the host rebooted after this converge, to go on in the next one; '' without. */
+  reboot: z.string().optional(),
   /** True for the first converge since this boot. */
   first: z.boolean(),
   /** True for the first converge of this instance: only those give cold timings. */

@@ -9,6 +9,7 @@ import { stepDigest } from './digest.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
 import type { Recipe, RenderedFile, Step } from './model.ts'
 import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
+import { findStepType } from '../steps/registry.ts'
 import { givenOnCommandLine, paramValues, type GivenParams } from './params.ts'
 import { renderStep, type RenderResult } from './render.ts'
 import { recipeSchema } from './schema.ts'
@@ -94,7 +95,7 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   if (problems.length > 0 || !parsed.success) {
     return { ok: false, file: document.file, problems: sortProblems(problems) }
   }
-  const { description, every } = parsed.data
+  const { description, every, parallel } = parsed.data
   const recipe: Recipe = {
     name: String(recipeName(source)),
     ...(description === undefined ? {} : { description }),
@@ -102,6 +103,7 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
     file: source.file,
     params: Object.assign({}, ...composition.parts.map((part) => paramValues(part.params))) as Recipe['params'],
     everyMinutes: every ?? defaultEveryMinutes,
+    ...(parallel === undefined ? {} : { parallel }),
     steps: assemble(order, rendered),
   }
   const files = new Map(rendered.flatMap((each) => (each === undefined ? [] : [[each.spec.name, each.files] as const])))
@@ -174,11 +176,20 @@ function assemble(order: readonly OrderedNode[], rendered: readonly (RenderResul
       bake: spec.bake ?? 'auto',
       timeoutSeconds: spec.timeout ?? defaultTimeoutSeconds,
       retries: spec.retries ?? 0,
+      ...(usesPackages(type, result.rendered.script) ? { packages: true } : {}),
+      ...(spec.reboot === true ? { reboot: true } : {}),
       ...(spec.trace === true ? { trace: true } : {}),
       ...(spec.requires === undefined ? {} : { requires: spec.requires }),
       digest,
     }
   })
+}
+
+/** Scripts may call a package manager too; one that only names it waits for others without need, and no more. */
+function usesPackages(type: string, script: string): boolean {
+  return (
+    findStepType(type)?.packageManager === true || /\b(apt|apt-get|aptitude|dpkg|dnf|yum|rpm|zypper|apk)\b/.test(script)
+  )
 }
 
 function asMapping(value: unknown): Readonly<Record<string, unknown>> {

@@ -43,6 +43,10 @@ export interface StepHints {
   readonly timeoutSeconds: number
   /** Further tries after the first failure. */
   readonly retries: number
+  /** Uses the package manager: no two such steps run at a time. */
+  readonly packages?: boolean
+  /** The host reboots after the step, and goes on behind it. */
+  readonly reboot?: boolean
   /** Report the slowest commands of the script, where a shell runs it. */
   readonly trace?: boolean
 }
@@ -68,5 +72,7 @@ export interface Recipe {
   readonly params: Readonly<Record<string, ParamValue>>
   /** Minutes between two converges by cron, 1 to 1440. */
   readonly everyMinutes: number
+  /** As many steps may run at a time, 1 to 99; absent: as many as the host has processors, at most 4. */
+  readonly parallel?: number
   readonly steps: readonly Step[]
 }

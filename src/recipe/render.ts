@@ -119,10 +119,12 @@ function hintOf(problem: TemplateProblem, names: readonly string[]): string | un
 }
 
 function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportProblem): void {
-  const { when, bake } = fields as { readonly when?: unknown; readonly bake?: unknown }
+  const { when, bake, reboot } = fields
   const condition = conditionSchema.safeParse(fields['if'])
   if (bake === 'always' && condition.success && hostFactsOf(conditionLines(condition.data)).length > 0) {
     report(['bake'], 'cannot be always for a step whose if asks about platform or tag', 'a bake cannot know them')
+  if (reboot === true && (when === 'boot' || when === 'always')) {
+    report(['reboot'], `cannot be true for a step with when: ${when}`, 'the host would never stop rebooting')
   }
   if (bake === 'always' && (when === 'instance' || when === 'boot' || when === 'always')) {
     report(['bake'], `cannot be always for a step with when: ${when}`, 'only steps with when: change can be baked')

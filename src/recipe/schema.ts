@@ -85,6 +85,9 @@ export const recipeSchema = z
     every: every
       .optional()
       .meta({ description: 'Time between two converges by cron: minutes or a text like "15m". Default 15.' }),
+    parallel: z.number().int().min(1).max(99).optional().meta({
+      description: 'As many steps may run side by side where their needs allow it. Default: the processors, at most 4.',
+    }),
     steps: z
       .array(z.discriminatedUnion('type', [stepTypes[0].schema, ...stepTypes.slice(1).map((type) => type.schema)]))
       .min(1)

@@ -87,6 +87,10 @@ export const commonShape = {
     .max(10)
     .optional()
     .meta({ description: 'Further tries after the first failure, 0 to 10. Default 0.' }),
+  reboot: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Reboot the host after the step, and go on behind it. Never in a bake. Default false.' }),
   trace: z
     .boolean()
     .optional()

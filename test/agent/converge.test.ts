@@ -109,7 +109,7 @@ describe.each(names)('a converge under %s', (shell) => {
     await using host = await AgentHost.create()
     const when = (name: 'change' | 'instance' | 'boot' | 'always') =>
       host.step(`on-${name}`, '', { when: name, needs: [] })
-    await host.publish(testRecipe([when('change'), when('instance'), when('boot'), when('always')]))
+    await host.publish(testRecipe([when('change'), when('instance'), when('boot'), when('always')], { parallel: 1 }))
     await host.converge({ shell })
     expect(host.trace()).toEqual(['on-change', 'on-instance', 'on-boot', 'on-always'])
     await host.clearTrace()
@@ -128,13 +128,16 @@ describe.each(names)('a converge under %s', (shell) => {
   it('stops what needs a failed step, runs the rest, and tells the end of the output', async () => {
     await using host = await AgentHost.create()
     const noise = String.raw`printf 'quote " back\\slash \\n tab\there bell\a null\000 bad\377\303 esc\033[0m\rcarriage\nlast'; exit 7`
-    const recipe = testRecipe([
-      host.step('good', '', { needs: [] }),
-      host.step('bad', noise, { needs: [] }),
-      host.step('blocked', '', { needs: ['good', 'bad'] }),
-      host.step('blocked-too', '', { needs: ['blocked'] }),
-      host.step('independent', '', { needs: ['good'] }),
-    ])
+    const recipe = testRecipe(
+      [
+        host.step('good', '', { needs: [] }),
+        host.step('bad', noise, { needs: [] }),
+        host.step('blocked', '', { needs: ['good', 'bad'] }),
+        host.step('blocked-too', '', { needs: ['blocked'] }),
+        host.step('independent', '', { needs: ['good'] }),
+      ],
+      { parallel: 1 },
+    )
     await host.publish(recipe)
     const report = await host.converge({ shell, code: 1 })
     expect(host.trace()).toEqual(['good', 'bad', 'independent'])

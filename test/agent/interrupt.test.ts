@@ -1,8 +1,17 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { AgentHost, collect, outcomes, shells, testRecipe, until, type ShellName } from '../support/agent.ts'
+import {
+  AgentHost,
+  collect,
+  outcomes,
+  runningStep,
+  shells,
+  testRecipe,
+  until,
+  type ShellName,
+} from '../support/agent.ts'
 
 const names = Object.keys(shells) as ShellName[]
 const locks = names.flatMap((shell) => ['flock', 'file'].map((lock) => [shell, lock] as const))
@@ -80,7 +89,7 @@ describe('a converge that is cut off', () => {
     const ended = collect(first)
     await slow.begun()
     // A power cut takes the step with it.
-    const step = Number(readFileSync(`/proc/${first.pid}/task/${first.pid}/children`, 'utf8').trim().split(' ')[0])
+    const step = runningStep(first)
     first.kill('SIGKILL')
     process.kill(-step, 'SIGKILL')
     expect((await ended).signal).toBe('SIGKILL')
@@ -119,15 +128,15 @@ describe('a converge that is cut off', () => {
     for (const step of recipe.steps) expect(host.trace()).toContain(step.name)
   })
 
-  it('by SIGTERM stops the running step and gives the lock back', async () => {
+  it.each(names)('by SIGTERM stops the running step and gives the lock back (%s)', async (shell) => {
     await using host = await AgentHost.create()
     const slow = gate(host)
     await host.publish(testRecipe([slow.step]))
     for (const lock of ['flock', 'file']) {
-      const child = host.start(['run'], { env: { PARBAKE_LOCK: lock } })
+      const child = host.start(['run'], { shell, env: { PARBAKE_LOCK: lock } })
       const ended = collect(child)
       await slow.begun()
-      const step = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0])
+      const step = runningStep(child)
       child.kill('SIGTERM')
       expect((await ended).code).toBe(130)
       await until('the step ends', () => !existsSync(`/proc/${step}`))

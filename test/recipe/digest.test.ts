@@ -92,7 +92,7 @@ async function digests(yaml: string): Promise<readonly Step[]> {
 }
 
 describe('in a recipe', () => {
-  const hintChanges: Record<keyof StepHints, string> = {
+  const hintChanges: Record<Exclude<keyof StepHints, 'packages'>, string> = {
     name: ', name: renamed',
     description: ', name: x, description: other words',
     when: ', name: x, when: boot',
@@ -100,6 +100,7 @@ describe('in a recipe', () => {
     timeoutSeconds: ', name: x, timeout: 1h',
     retries: ', name: x, retries: 3',
     requires: ', name: x, requires: vm',
+    reboot: ', name: x, reboot: true',
     trace: ', name: x, trace: true',
   }
 

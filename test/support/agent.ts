@@ -35,12 +35,17 @@ export interface StepSpec {
   readonly timeoutSeconds?: number
   readonly retries?: number
   readonly trace?: boolean
+  readonly packages?: boolean
+  readonly reboot?: boolean
   /** The first line of the script; `#!/bin/sh` by default. */
   readonly interpreter?: string
 }
 
 /** A rendered recipe with true digests. */
-export function testRecipe(specs: readonly StepSpec[], options: { name?: string; everyMinutes?: number } = {}): Recipe {
+export function testRecipe(
+  specs: readonly StepSpec[],
+  options: { name?: string; everyMinutes?: number; parallel?: number } = {},
+): Recipe {
   const steps: Step[] = []
   for (const spec of specs) {
     const needs = spec.needs ?? steps.map((step) => step.name)
@@ -62,6 +67,8 @@ export function testRecipe(specs: readonly StepSpec[], options: { name?: string;
       timeoutSeconds: spec.timeoutSeconds ?? 60,
       retries: spec.retries ?? 0,
       ...(spec.trace === true ? { trace: true } : {}),
+      ...(spec.packages === true ? { packages: true } : {}),
+      ...(spec.reboot === true ? { reboot: true } : {}),
       rendered,
       needs,
       digest: stepDigest({ type: 'script', rendered, needs: digests }),
@@ -69,7 +76,16 @@ export function testRecipe(specs: readonly StepSpec[], options: { name?: string;
   }
   const name = options.name ?? 'web'
   const everyMinutes = options.everyMinutes ?? 15
-  return { name, folder: '/nowhere', file: '/nowhere/recipe.yaml', params: {}, everyMinutes, steps }
+  const { parallel } = options
+  return {
+    name,
+    folder: '/nowhere',
+    file: '/nowhere/recipe.yaml',
+    params: {},
+    everyMinutes,
+    ...(parallel === undefined ? {} : { parallel }),
+    steps,
+  }
 }
 
 /** A fresh Ed25519 key. */
@@ -312,6 +328,16 @@ export function collect(child: ChildProcess): Promise<AgentResult> {
       )
     })
   })
+}
+
+/** Process ids of the children of a process. */
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+}
+
+/** The process group of the only step that an agent runs now: the child of its watcher. */
+export function runningStep(agent: ChildProcess): number {
+  return childrenOf(childrenOf(agent.pid!)[0]!)[0]!
 }
 
 /** Polls until `condition` holds; throws after ten seconds. */
