@@ -123,6 +123,7 @@ function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportPr
   const condition = conditionSchema.safeParse(fields['if'])
   if (bake === 'always' && condition.success && hostFactsOf(conditionLines(condition.data)).length > 0) {
     report(['bake'], 'cannot be always for a step whose if asks about platform or tag', 'a bake cannot know them')
+  }
   if (reboot === true && (when === 'boot' || when === 'always')) {
     report(['reboot'], `cannot be true for a step with when: ${when}`, 'the host would never stop rebooting')
   }

@@ -137,9 +137,9 @@ describe('the index', () => {
     const text = renderIndex(recipe)
     expect(text).toBe(
       `parbake-bundle 1\nrecipe web\nevery 30\n` +
-        `step 01 install ${first} change 900 2 -\n` +
-        `step 02 late ${second} always 900 0 -\n` +
-        `step 03 app ${third} change 900 0 install,late\n`,
+        `step 01 install ${first} change 900 2 - -\n` +
+        `step 02 late ${second} always 900 0 - -\n` +
+        `step 03 app ${third} change 900 0 install,late -\n`,
     )
     expect(parseIndex(text)).toEqual({
       recipe: 'web',
@@ -152,8 +152,23 @@ describe('the index', () => {
         timeoutSeconds: step.timeoutSeconds,
         retries: step.retries,
         needs: step.needs,
+        flags: [],
       })),
     })
+  })
+
+  it('says how many steps may run at a time, and what is special about one', async () => {
+    const steps = `steps:
+  - {name: a, type: packages, install: [jq], needs: []}
+  - {name: b, type: script, run: apt-get -q update, reboot: true, needs: []}
+  - {name: c, type: script, run: 'true', needs: []}
+`
+    await using folder = await recipeFolder({ 'recipe.yaml': `name: web\nparallel: 2\n${steps}` })
+    const index = parseIndex(renderIndex(await loadRecipe(folder.path)))
+    expect(index.parallel).toBe(2)
+    expect(index.steps.map((step) => step.flags)).toEqual([['packages'], ['packages', 'reboot'], []])
+    await using whole = await recipeFolder({ 'recipe.yaml': `name: web\n${steps}` })
+    expect(parseIndex(renderIndex(await loadRecipe(whole.path)))).not.toHaveProperty('parallel')
   })
 
   it('numbers more than 99 steps', () => {
@@ -169,6 +184,7 @@ describe('the index', () => {
     [good.replace('recipe web', 'recipe ../x'), 'in line 2: not a recipe line'],
     [good.replace('every 15', 'every 0'), 'in line 3: not an every line'],
     [good.replace(digest, digest.toUpperCase()), 'in line 4: not a step line'],
+    [good.replace('15\n', '15\nparallel 0\n'), 'in line 4: not a step line'],
     [good.replace('change', 'never'), 'in line 4: not a step line'],
     [good.replace('step 01', 'step 02'), 'in line 4: step 02 stands where 01 belongs'],
     [good.replace('0 -', '0 b'), "in line 4: needs 'b', which is not before it"],

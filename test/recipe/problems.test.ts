@@ -21,13 +21,13 @@ describe('one problem', () => {
       'an unknown key in a step',
       script('depends: []'),
       "recipe.yaml:5:5: unknown key 'depends' in steps[0]\n        depends: []\n        ^\n" +
-        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, trace, run, file',
+        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, reboot, trace, run, file',
     ],
     [
       'a key of another type',
       script("mode: '0644'"),
       "recipe.yaml:5:5: unknown key 'mode' in steps[0]\n        mode: '0644'\n        ^\n" +
-        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, trace, run, file',
+        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, reboot, trace, run, file',
     ],
     [
       'an unknown step type',
@@ -180,6 +180,14 @@ describe('one problem', () => {
       step('type: template\ncontent: x\ndestination: etc/x'),
       'recipe.yaml:5:18: steps[0].destination must be an absolute path of a file, without . and .. parts\n' +
         '        destination: etc/x\n                     ^',
+    ],
+    [
+      'a reboot that would never end',
+      'steps:\n  - {name: a, type: script, run: x, when: boot, reboot: true}\n',
+      `recipe.yaml:2:57: steps[0].reboot cannot be true for a step with when: boot
+      - {name: a, type: script, run: x, when: boot, reboot: true}
+                                                            ^
+  the host would never stop rebooting`,
     ],
     ['bad YAML', 'steps: [\n', 'recipe.yaml:2:1: bad YAML: deficient indentation\n    \n    ^'],
   ])('%s', async (_name, yaml, expected) => {
