@@ -69,8 +69,12 @@ function named(name: string, value: string | undefined): readonly Needle[] {
 
 function isSecretSetting(name: string, value: string): boolean {
   if (secretIn(value)) return true
-  if (harmlessName.test(name)) return false
-  return (secretName.test(name) && !isTrivial(value)) || looksRandom(value)
+  return namesSecret(name, value) || (!harmlessName.test(name) && looksRandom(value))
+}
+
+/** True where a setting is named like a secret, and its value may be one. */
+export function namesSecret(name: string, value: string): boolean {
+  return !harmlessName.test(name) && secretName.test(name) && !isTrivial(value)
 }
 
 /** Paths, URLs without a password, numbers, short words: a name like a secret's does not make them one. */
