@@ -30,6 +30,12 @@ export interface Config {
   readonly plan: PlanDefaults
   readonly tune: TuneDefaults
   readonly bake: BakeDefaults
+  readonly check: CheckDefaults
+}
+
+export interface CheckDefaults {
+  /** Findings that are of no matter in this project: reasons by id. */
+  readonly allow: Readonly<Record<string, string>>
 }
 
 /** A key that only an outside command can use. */

@@ -81,7 +81,8 @@ export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }
 
-function formatProblem(problem: Problem): string {
+/** A problem as it is shown, without trailing newline and without colour. */
+export function formatProblem(problem: Problem): string {
   const lines: string[] = []
   const { location } = problem
   if (location !== undefined) {

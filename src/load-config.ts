@@ -101,6 +101,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
       maxGrowthBytes: bake.maxGrowth,
       verifyLaunches: bake.verifyLaunches ?? 1,
     },
+    check: { allow: values.check?.allow ?? {} },
   }
 }
 
@@ -257,6 +258,11 @@ function configSchema(z: typeof Zod) {
         engine: z.enum(['auto', 'container', 'vm']).optional(),
         maxGrowth: size.optional(),
         verifyLaunches: z.number().int().min(1).max(20).optional(),
+      })
+      .optional(),
+    check: z
+      .strictObject({
+        allow: z.record(z.string(), z.string().regex(/\S/, 'must say why')).optional(),
       })
       .optional(),
   })

@@ -52,6 +52,7 @@ const defaults = {
   plan: {},
   tune: { level: 'default', only: undefined, except: [] },
   bake: { engine: 'auto', maxGrowthBytes: undefined, verifyLaunches: 1 },
+  check: { allow: {} },
 }
 
 describe('without a file', () => {
@@ -130,6 +131,7 @@ plan:
   bakeWeight: 0.2, prices: {currency: EUR, launchHour: 0.5, bakeHour: 0.2, storageGiBMonth: 0.05}}
 tune: {level: deeper, except: [ssh-rsa-ahead]}
 bake: {engine: vm, maxGrowth: 200MiB, verifyLaunches: 3}
+check: {allow: {unpinned-package: wanted}}
 `
     expect(await withFile(text)).toEqual({
       file: '/ROOT/parbake.yaml',
@@ -166,6 +168,7 @@ bake: {engine: vm, maxGrowth: 200MiB, verifyLaunches: 3}
       },
       tune: { level: 'deeper', only: undefined, except: ['ssh-rsa-ahead'] },
       bake: { engine: 'vm', maxGrowthBytes: 200 * 1024 ** 2, verifyLaunches: 3 },
+      check: { allow: { 'unpinned-package': 'wanted' } },
     })
   })
 
@@ -249,6 +252,13 @@ parbake.yaml:7:8: store must be an s3://, minio:// or file:// URL, or the path o
     store: http://x
            ^
 parbake.yaml has 9 problems`)
+  })
+
+  it('allows findings with a reason only', async () => {
+    expect(await withFile('check: {allow: {bakes-time: wanted}}')).toMatchObject({
+      check: { allow: { 'bakes-time': 'wanted' } },
+    })
+    expect(await failure("check: {allow: {bakes-time: ' '}}")).toContain('check.allow.bakes-time must say why')
   })
 
   it.each([

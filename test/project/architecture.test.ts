@@ -41,6 +41,7 @@ const layers: readonly (readonly string[])[] = [
     'verify/',
     'demo/',
     'doctor/',
+    'lint/',
     'bundle/publish.ts',
     'bundle/change-channel.ts',
     'step-cache/',

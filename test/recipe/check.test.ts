@@ -54,11 +54,13 @@ it('lists recipes and problems as JSON', async () => {
     true,
   )
   expect(JSON.parse(stdout)).toEqual([
-    { recipe: join(folder.path, 'good'), ok: true, steps: 1, problems: [] },
+    { recipe: join(folder.path, 'good'), ok: true, steps: 1, problems: [], findings: [], allowed: [] },
     {
       recipe: join(folder.path, 'bad'),
       ok: false,
       steps: 0,
+      findings: [],
+      allowed: [],
       problems: [
         {
           message: "steps[0] must have 'run' or 'file'",

@@ -1,0 +1,103 @@
+import type { Context } from '../context.ts'
+import type { StepSource } from '../recipe/load.ts'
+import type { Recipe } from '../recipe/model.ts'
+import { allowComments, namesOf, sift, type Sifted } from './allow.ts'
+import { lintedRecipe } from './linted.ts'
+import type { Finding, LintedRecipe } from './model.ts'
+import { isShellcheckId, rules } from './rules/registry.ts'
+import { shellcheckFindings } from './shellcheck.ts'
+
+/** A recipe that loads, and its steps as written. */
+export interface LintInput {
+  readonly recipe: Recipe
+  readonly sources: ReadonlyMap<string, StepSource>
+}
+
+export interface LintOptions {
+  /** Reasons by id: what the configuration allows everywhere. */
+  readonly allow: Readonly<Record<string, string>>
+  /** Ids wanted, and ids not wanted; `shellcheck` stands for all of its own. */
+  readonly only?: readonly string[]
+  readonly except?: readonly string[]
+}
+
+/** Everything that would hurt later, in the order of the inputs; findings are sorted by place. */
+export async function lintRecipes(
+  context: Context,
+  inputs: readonly LintInput[],
+  { allow, only, except = [] }: LintOptions,
+): Promise<readonly Sifted[]> {
+  const isWanted = (id: string) => {
+    const names = namesOf(id)
+    return names.some((name) => only?.includes(name) ?? true) && !names.some((name) => except.includes(name))
+  }
+  const linted: LintedRecipe[] = []
+  for (const { recipe, sources } of inputs) linted.push(await lintedRecipe(recipe, sources))
+  const asksShellcheck = isWanted('shellcheck') || (only ?? []).some(isShellcheckId)
+  const shell = asksShellcheck ? await shellcheckFindings(context, linted) : undefined
+  if (asksShellcheck && shell === undefined && linted.some(hasShell)) {
+    context.reporter.emit({
+      type: 'note',
+      text: 'shellcheck is not installed, so what it finds in scripts is left out (apt-get install shellcheck)',
+    })
+  }
+  return linted.map((one) => {
+    const found = sortFindings([...ruleFindings(one), ...(shell?.get(one) ?? [])])
+    const isJudged = (id: string) => !isShellcheckId(id) || shell !== undefined
+    const { findings, allowed } = sift(found, commentsOf(one), allow, isJudged)
+    return {
+      findings: sortFindings(findings.filter(({ id }) => isWanted(id))),
+      allowed: allowed.filter(({ id }) => isWanted(id)),
+    }
+  })
+}
+
+function ruleFindings(recipe: LintedRecipe): Finding[] {
+  const findings: Finding[] = []
+  for (const { id, severity, fix, check } of rules) {
+    check(recipe, ({ message, location, step, fix: ownFix = fix, first }) => {
+      findings.push({
+        id,
+        severity,
+        message,
+        location,
+        fix: ownFix,
+        step: step.step.name,
+        ...(first?.line === undefined ? {} : { firstLine: first.line }),
+      })
+    })
+  }
+  return findings
+}
+
+function hasShell({ steps }: LintedRecipe): boolean {
+  return steps.some(({ script }) => script?.dialect !== undefined)
+}
+
+/** Of every file that findings can be in. */
+function commentsOf({ steps }: LintedRecipe) {
+  const texts = new Map<string, string>()
+  for (const { source, script } of steps) {
+    if (source !== undefined) texts.set(source.document.file, source.document.source)
+    if (script?.file !== undefined) texts.set(script.file, script.text)
+  }
+  return [...texts].flatMap(([file, text]) => allowComments(file, text))
+}
+
+/** By file in the order of the steps, then by line and column. Equal ones are dropped. */
+function sortFindings(findings: readonly Finding[]): Finding[] {
+  const files = new Map<string, number>()
+  for (const { location } of findings) if (!files.has(location.file)) files.set(location.file, files.size)
+  const seen = new Set<string>()
+  return findings
+    .toSorted(
+      (a, b) =>
+        (files.get(a.location.file) ?? 0) - (files.get(b.location.file) ?? 0) ||
+        (a.location.line ?? 0) - (b.location.line ?? 0) ||
+        (a.location.column ?? 0) - (b.location.column ?? 0),
+    )
+    .filter(({ id, message, location }) => {
+      const key = JSON.stringify([id, message, location.file, location.line, location.column])
+      return !seen.has(key) && seen.add(key)
+    })
+}
