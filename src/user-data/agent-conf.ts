@@ -44,19 +44,7 @@ export interface AgentConf {
  * the agent reads lines, and is told nothing about quotes.
  */
 export function renderAgentConf(conf: AgentConf): string {
-  const lines: (readonly [string, string])[] = [
-    ['recipe', conf.recipe],
-    ['channel', conf.channel],
-    ['store', conf.store],
-    ['auth', conf.credentials.auth],
-    ['region', conf.region],
-    ...credentialLines(conf.credentials),
-    ...conf.trustedKeys.map((key) => ['key', key] as const),
-    ['purpose', conf.purpose],
-    ['every', String(conf.everyMinutes)],
-    ...(conf.trace === true ? [['trace', 'yes'] as const] : []),
-    ...(conf.tags === undefined || conf.tags.length === 0 ? [] : [['tags', conf.tags.join(',')] as const]),
-  ]
+  const lines = settingsOf(conf)
   for (const [name, value] of lines) {
     // Printable ASCII only; the value itself may be a secret and is not shown.
     if (!/^[!-~]+( [!-~]+)*$/.test(value)) {
@@ -69,6 +57,30 @@ export function renderAgentConf(conf: AgentConf): string {
     }
   }
   return lines.map(([name, value]) => `${name}=${value}\n`).join('')
+}
+
+/** The settings as they may be shown: secrets are told by their length, and URLs lose what gives access. */
+export function shownSettings(conf: AgentConf): readonly (readonly [name: string, shown: string])[] {
+  return settingsOf(conf).map(([name, value]) => {
+    if (name === 'secret_key') return [name, `(${value.length} characters, not shown)`]
+    return [name, name.startsWith('url.') ? value.replace(/\?.*/, '?…') : value]
+  })
+}
+
+function settingsOf(conf: AgentConf): readonly (readonly [string, string])[] {
+  return [
+    ['recipe', conf.recipe],
+    ['channel', conf.channel],
+    ['store', conf.store],
+    ['auth', conf.credentials.auth],
+    ['region', conf.region],
+    ...credentialLines(conf.credentials),
+    ...conf.trustedKeys.map((key) => ['key', key] as const),
+    ['purpose', conf.purpose],
+    ['every', String(conf.everyMinutes)],
+    ...(conf.trace === true ? [['trace', 'yes'] as const] : []),
+    ...(conf.tags === undefined || conf.tags.length === 0 ? [] : [['tags', conf.tags.join(',')] as const]),
+  ]
 }
 
 function credentialLines(credentials: HostCredentials): readonly (readonly [string, string])[] {

@@ -47,6 +47,11 @@ describe('bad usage', () => {
     ['a malformed --timeout', ['launch', '.', '--timeout', 'long'], /--timeout 'long'/],
     ['a malformed --param', ['publish', '.', '--param', 'port'], /--param 'port' has no form NAME=VALUE/],
     ['an unknown target', ['user-data', '.', '--target', 'moon'], /nocloud/],
+    ['a tag that is no name', ['user-data', '.', '--tags', 'a,B'], /a tag must consist of a-z.*one is 'B'/],
+    ['an unknown output form', ['user-data', '.', '--output-format', 'xml'], /launch-template, terraform, cli/],
+    ['a seed for a cloud', ['user-data', '.', '--target', 'aws', '--seed', 'x'], /--seed is for --target nocloud/],
+    ['a host name without a seed', ['user-data', '.', '--hostname', 'x'], /--hostname .* go with --seed/],
+    ['two kinds of output', ['user-data', '.', '--seed', 'x', '--explain'], /exclude each other/],
     ['an unknown inner verb', ['keys', 'frobnicate'], /frobnicate|Usage: parbake keys/],
   ])('%s ends with 2 and says what is wrong', async (_, args, message) => {
     await using home = await cliHome()
