@@ -9,6 +9,7 @@ import type { App, BuildCommand, CommandContext, GlobalOptions } from './app.ts'
 const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = {
   demo: () => import('./demo.ts'),
   doctor: () => import('./doctor.ts'),
+  import: () => import('./import.ts'),
   check: () => import('./check.ts'),
   show: () => import('./show.ts'),
   keys: () => import('./keys.ts'),

@@ -1,4 +1,14 @@
-import { dump, EVENT_ID, getScalarValue, load, parseEvents, SCALAR_STYLE, YAMLException, type Event } from 'js-yaml'
+import {
+  dump,
+  EVENT_ID,
+  getScalarValue,
+  load,
+  parseEvents,
+  SCALAR_STYLE,
+  YAML11_SCHEMA,
+  YAMLException,
+  type Event,
+} from 'js-yaml'
 import { exitCodes, UserError, type SourceLocation } from '../errors.ts'
 
 /** Keys and indexes from the root of a document to a value. */
@@ -29,11 +39,16 @@ interface PositionNode {
   readonly items?: readonly PositionNode[]
 }
 
+export interface ParseYamlOptions {
+  /** 1.1 is what PyYAML, and so cloud-init, reads: `0644` is octal, `yes` is true. Default 1.2. */
+  readonly version?: '1.1' | '1.2'
+}
+
 /**
- * Reads one YAML 1.2 document; an empty text gives null. Throws UserError (exit code 2) with a position for bad syntax,
+ * Reads one YAML document; an empty text gives null. Throws UserError (exit code 2) with a position for bad syntax,
  * duplicate keys and aliases that contain themselves.
  */
-export function parseYaml(text: string, file: string): YamlDocument {
+export function parseYaml(text: string, file: string, { version = '1.2' }: ParseYamlOptions = {}): YamlDocument {
   const source = text.startsWith('\uFEFF') ? text.slice(1) : text
   const at = (offset: number) => locationOf(source, file, offset)
   let events: Event[]
@@ -41,7 +56,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
   try {
     events = parseEvents(source, {})
     const empty = !events.some((event) => event.type !== EVENT_ID.DOCUMENT && event.type !== EVENT_ID.POP)
-    value = empty ? null : load(source, { maxAliases: 100 })
+    value = empty ? null : load(source, { maxAliases: 100, ...(version === '1.1' ? { schema: YAML11_SCHEMA } : {}) })
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error
     throw syntaxError(error, source, file)

@@ -32,6 +32,7 @@ const layers: readonly (readonly string[])[] = [
     'profile/',
     'user-data/',
     'image/',
+    'import/',
     'page/',
     'base/',
     'disk/',
