@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import type { Collector } from './collector.ts'
 import type { StepDraft } from './model.ts'
 import { placeFiles } from './volatile.ts'
@@ -15,27 +14,27 @@ export interface WantedFile {
 /** Longest content that stands in recipe.yaml itself, in lines. */
 const inlineLines = 10
 
-/**
- * Adds a step that writes a file: a template, or a script that copies it, where its content is no text or would be read as
- * a template. Returns the step's name.
- */
+/** Adds a step that writes a file: short texts stand in recipe.yaml. Returns the step's name. */
 export function fileStep(to: Collector, draft: Omit<StepDraft, 'keys'>, file: WantedFile): string {
   const { destination, content, owner, mode } = file
   const text = content.toString('utf8')
-  const isText = Buffer.from(text).equals(content) && !text.includes('\0') && !text.startsWith('\uFEFF')
+  // What YAML cannot show as it is, or nobody wants to read there, becomes a file.
+  const isShort =
+    Buffer.from(text).equals(content) && text.split('\n').length <= inlineLines && !/[^\S\n]$|[^\n\t\P{C}]/mu.test(text)
   const described = { ...draft, description: draft.description ?? `Writes ${destination}` }
-  if (!isText || text.includes('{{') || !/^[a-z_][a-z0-9_-]*(?::[a-z_][a-z0-9_-]*)?$/.test(owner)) {
+  if (!/^[a-z_0-9][a-z0-9_-]*(?::[a-z_0-9][a-z0-9_-]*)?$/.test(owner)) {
     const source = to.file(`files${destination}`, content)
     const run = `#!/bin/sh\nset -eu\n${placeFiles([{ source, destination, owner, mode }], '.')}`
     return to.script(described, run, { inputs: [source] })
   }
-  const lines = text.split('\n').length
-  const from =
-    lines > inlineLines || /\r|[^\S\n]\n/.test(text)
-      ? { template: to.file(`files${posix.normalize(destination)}`, content) }
-      : { content: text }
   return to.step({
     ...described,
-    keys: { type: 'template', ...from, destination, ...(owner === 'root:root' ? {} : { owner }), mode },
+    keys: {
+      type: 'file',
+      ...(isShort ? { content: text } : { source: to.file(`files${destination}`, content) }),
+      destination,
+      ...(owner === 'root:root' ? {} : { owner }),
+      mode,
+    },
   })
 }

@@ -25,7 +25,7 @@ export function isVolatile(path: string): boolean {
 export function placeFiles(files: readonly PlacedFile[], folder: string): string {
   return files
     .map(({ source, destination, owner, mode }) => {
-      const [user = 'root', group = user] = owner.split(':')
+      const [user = 'root', group = 'root'] = owner.split(':')
       return (
         `mkdir -p ${shQuote(posix.dirname(destination))}\n` +
         `install -m ${mode} -o ${shQuote(user)} -g ${shQuote(group)} ${folder}/${shQuote(source)} ${shQuote(destination)}\n`

@@ -45,7 +45,7 @@ function readEntry(item: ConfigItem): WriteFile | Refusal {
     return { what: 'entry of write_files', why: 'it has no path: cloud-init leaves it out too' }
   }
   const what = `write_files ${path}`
-  if (!path.startsWith('/')) return { what, why: 'its path is not absolute' }
+  if (!path.startsWith('/') || /\/$|[\n\0]/.test(path)) return { what, why: 'its path is not that of a file' }
   const unknown = Object.keys(entry).find((name) => !knownKeys.has(name))
   if (unknown !== undefined) {
     return { what, why: `it has the key '${unknown}'`, hint: 'write a script that makes this file' }
@@ -73,7 +73,7 @@ export function isTrue(value: unknown): boolean {
 /** A number is one already: YAML 1.1 has read `0644` as octal. */
 function readMode(value: unknown): string {
   if (value === null || value === undefined) return '0644'
-  const mode = typeof value === 'number' ? value : Number.parseInt(textOf(value) ?? '', 8)
+  const mode = typeof value === 'number' ? value : Number.parseInt((textOf(value) ?? '').replace(/^\s*0o/i, ''), 8)
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) return '0644'
   return mode.toString(8).padStart(4, '0')
 }

@@ -11,9 +11,8 @@ apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold dist
 
 /** Adds the steps of package_update, package_upgrade and packages. */
 export function addPackages(config: ReadonlyMap<string, ConfigKey>, to: Collector): void {
-  const keyed = (...names: string[]) => names.map((name) => config.get(name)).find((key) => key !== undefined)
-  const update = keyed('package_update', 'apt_update')
-  const upgrade = keyed('package_upgrade', 'apt_upgrade')
+  const update = keyed(config, ['package_update', 'apt_update'], to)
+  const upgrade = keyed(config, ['package_upgrade', 'apt_upgrade'], to)
   const packages = config.get('packages')
   const names = packages === undefined ? [] : readNames(packages, to)
   const upgrades: string[] = []
@@ -40,6 +39,17 @@ export function addPackages(config: ReadonlyMap<string, ConfigKey>, to: Collecto
     updates.push(to.script({ name: 'package-lists', plain: true }, '#!/bin/sh\nset -eu\napt-get -q update\n'))
   }
   to.carried(update.at, update.key, updates, wanted ? undefined : 'lists are fetched all the same before packages')
+}
+
+/** The key under its name of today, or under its old one. */
+function keyed(
+  config: ReadonlyMap<string, ConfigKey>,
+  names: readonly [today: string, old: string],
+  to: Collector,
+): ConfigKey | undefined {
+  const [first, second] = names.flatMap((name) => config.get(name) ?? [])
+  if (second !== undefined) to.carried(second.at, second.key, [], `${first?.key ?? ''} counts`)
+  return first
 }
 
 interface Name {

@@ -71,22 +71,32 @@ export function textOf(value: unknown): string | undefined {
   return value instanceof Date ? value.toISOString().slice(0, 10) : undefined
 }
 
-/** The text with every top-level block emptied that jinja would fill in; the number of lines stays. */
+/** The text with every top-level block emptied that jinja would fill in or leave out; the number of lines stays. */
 function withoutJinja(source: SourceText, to: Collector): string {
   const lines = source.text.split('\n')
-  const starts = lines.flatMap((line, index) => (/^[A-Za-z_"']/.test(line) ? [index] : []))
-  const isControl = (line: string) => /^\{%.*%\}\s*$/.test(line)
-  for (const [order, start] of starts.entries()) {
-    const end = starts[order + 1] ?? lines.length
-    const block = lines.slice(start, end)
-    if (!block.some((line) => /\{\{|\{%/.test(line))) continue
-    to.notCarried(
-      lineOf(source, start + 1),
-      /^["']?([^:"']+)/.exec(block[0] ?? '')?.[1] ?? 'key',
-      'it is a jinja template, filled in with what the host is',
-      'write it as a script with when: instance that asks `cloud-init query`',
-    )
-    for (let index = start; index < end; index += 1) lines[index] = ''
+  const kept: string[] = []
+  let depth = 0
+  let isTemplate = false
+  for (const [index, line] of lines.entries()) {
+    const control = /^\{%-?\s*(\w+)/.exec(line)?.[1]
+    if (control !== undefined) {
+      if (['if', 'for'].includes(control)) depth += 1
+      if (control.startsWith('end')) depth = Math.max(0, depth - 1)
+      isTemplate = false
+    } else if (/^[A-Za-z_"']/.test(line)) {
+      const end = lines.findIndex((later, at) => at > index && /^[A-Za-z_"']|^\{%/.test(later))
+      const block = lines.slice(index, end === -1 ? undefined : end)
+      isTemplate = depth > 0 || block.some((inner) => /\{\{|\{%|\{#/.test(inner))
+      if (isTemplate) {
+        to.notCarried(
+          lineOf(source, index + 1),
+          /^["']?([^:"']+)/.exec(line)?.[1] ?? 'key',
+          'it is a jinja template, filled in with what the host is',
+          'write it as a script with when: instance that asks `cloud-init query`',
+        )
+      }
+    }
+    kept.push(control !== undefined || isTemplate || (depth > 0 && !line.startsWith('#')) ? '' : line)
   }
-  return lines.map((line) => (isControl(line) ? '' : line)).join('\n')
+  return kept.join('\n')
 }

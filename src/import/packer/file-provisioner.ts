@@ -35,7 +35,10 @@ export async function addFileProvisioner(provisioner: PackerProvisioner, context
   const content = value('content')
   if (content !== undefined) {
     const text = variables.literal(content)
-    if (text === undefined) to.notCarried(at, what, 'its content is known to Packer only')
+    const template = variables.template(content, { lines: true })
+    if (template?.includes('{{') === true && !isVolatile(destination)) {
+      steps.push(templateStep(destination, template, context))
+    } else if (text === undefined) to.notCarried(at, what, 'its content is known to Packer only')
     else placed += upload([{ path: '', content: Buffer.from(text), mode: 0o644 }], destination, context, steps)
   }
   for (const each of [...listOf(value('source')), ...listOf(value('sources'))]) {
@@ -58,6 +61,13 @@ export async function addFileProvisioner(provisioner: PackerProvisioner, context
     steps,
     placed > 0 ? 'does not outlast a boot: each script that names it puts it there first' : undefined,
   )
+}
+
+function templateStep(destination: string, content: string, { to }: PackerContext): string {
+  return to.step({
+    ...{ name: `file-${slug(posix.basename(destination))}`, description: `Writes ${destination}` },
+    keys: { type: 'template', content, destination, mode: '0644' },
+  })
 }
 
 /** A folder's name is part of the target unless it ends with `/`; a file's is where the target ends with `/`. */

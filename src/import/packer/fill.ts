@@ -47,11 +47,14 @@ export class Variables {
     return texts.every((text) => text !== undefined) ? texts.join('') : undefined
   }
 
-  /** As the value of an environment variable of a step, `{{param}}` for variables. Undefined where that cannot be. */
-  template(value: PackerValue): string | undefined {
+  /**
+   * As the value of an environment variable of a step, or with `lines` as the text of a template: `{{param}}` for variables.
+   * Undefined where that cannot be.
+   */
+  template(value: PackerValue, { lines } = { lines: false }): string | undefined {
     if (value.kind !== 'text') return undefined
     const texts = value.pieces.map((piece) => {
-      if (typeof piece === 'string') return /\{\{|[\n\0]/.test(piece) ? undefined : piece
+      if (typeof piece === 'string') return (lines ? /\{\{|\\$/ : /\{\{|[\n\0]/).test(piece) ? undefined : piece
       return 'variable' in piece && this.#byName.has(piece.variable) ? `{{${paramName(piece.variable)}}}` : undefined
     })
     return texts.every((text) => text !== undefined) ? texts.join('') : undefined

@@ -298,9 +298,9 @@ class Parser {
   /** A text without interpolation, for keys and labels. */
   #plainText(): string {
     const value = this.#quoted(this.#line())
-    if (value.kind !== 'text' || value.pieces.some((piece) => typeof piece !== 'string'))
-      this.#fail('a plain text is needed')
-    return value.kind === 'text' ? value.pieces.join('') : ''
+    const texts = value.kind === 'text' ? value.pieces.filter((piece) => typeof piece === 'string') : []
+    if (value.kind !== 'text' || texts.length < value.pieces.length) this.#fail('a plain text is needed')
+    return texts.join('')
   }
 
   #name(): string {

@@ -95,11 +95,11 @@ function inlineText({ at, fields }: PackerProvisioner, { to, variables }: Packer
   ]
 }
 
-/** From the first command: `apt-get install nginx` becomes `apt-get-install-nginx`. */
+/** From the first words of the first command: `apt-get update`. */
 function nameOf(line: string): string {
-  return (
-    slug(line.replace(/^\s*(?:sudo\s+)?(?:-\S+\s+)*/, '').replaceAll(/(?<=\s)-\S+|["'$;{}]|PKR_VAR_/g, '')) || 'shell'
-  )
+  const words = line.replace(/^\s*sudo\s+(?:-\S+\s+)*/, '').split(/\s+/)
+  const end = words.findIndex((word, index) => !/^[A-Za-z][\w./-]*$/.test(word) || index === 3)
+  return slug((end === -1 ? words : words.slice(0, end)).join(' ')) || 'shell'
 }
 
 async function scriptTexts(

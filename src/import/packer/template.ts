@@ -57,8 +57,9 @@ export const packerReason = { why: 'it is about Packer itself' } as const
 
 /** The text, where nothing in it has to be filled in; undefined otherwise. */
 export function literalOf(value: PackerValue | undefined): string | undefined {
-  if (value?.kind !== 'text' || value.pieces.some((piece) => typeof piece !== 'string')) return undefined
-  return value.pieces.join('')
+  if (value?.kind !== 'text') return undefined
+  const texts = value.pieces.filter((piece) => typeof piece === 'string')
+  return texts.length === value.pieces.length ? texts.join('') : undefined
 }
 
 /** What only Packer could say in a value, as it is written there. */

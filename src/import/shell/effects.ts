@@ -35,7 +35,7 @@ const knownFile = /^\s*(?:\.|source)\s+\/etc\/(?:os-release|lsb-release|environm
 /** Where a command's first word may stand. */
 const start = String.raw`(?:^|[;&|({]|\bthen\b|\bdo\b|\belse\b|!|\n)\s*`
 const binding = new RegExp(
-  String.raw`${start}(?:trap|exec|eval|shift|set\s+--|set\s+[^-+\s]|alias|\.|source|wait|read|mapfile|readarray|getopts|let|declare|typeset|unset|pushd|popd|coproc|disown|return|enable|hash)(?=\s|$)`,
+  String.raw`${start}(?:trap|exec|eval|shift|set|alias|\.|source|wait|read|mapfile|readarray|getopts|let|declare|typeset|unset|pushd|popd|coproc|disown|return|enable|hash)(?=\s|$)`,
 )
 const exporting = new RegExp(String.raw`${start}(?:export|readonly)(?=\s|$)`)
 const leaving = new RegExp(String.raw`${start}exit\b(?!\s+[1-9]\d*\b)`)
@@ -134,7 +134,7 @@ function assigned(text: string): readonly string[] {
 
 /** True where a text holds this name as a word, whatever it means there. */
 export function mentions(text: string, name: string): boolean {
-  return new RegExp(String.raw`(?<![\w-])${name.replaceAll('-', String.raw`\-`)}(?![\w-])`).test(text)
+  return new RegExp(String.raw`(?<!\w)${name}(?!\w)`).test(text)
 }
 
 /** True for `cd` to a folder that does not depend on where one is. */

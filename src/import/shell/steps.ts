@@ -55,7 +55,8 @@ export function addShellScript(script: ShellScript, to: Collector): void {
     const isLast = index === split.parts.length - 1
     const text = partText(`${firstLine}\n${cd}`, part, isLast)
     const name = nameOf(part, script.name)
-    const at = script.locate(Math.max(part.firstLine, 1))
+    const blank = /^\s*\n/.exec(part.body)?.[0].split('\n').length ?? 1
+    const at = script.locate(part.firstLine + blank - 1)
     addPart(script, { name, body: text, traced: part.body, firstLine: part.firstLine, heading: part.heading }, at, to)
   }
   if (split.redirection !== undefined) {

@@ -1,0 +1,263 @@
+import { gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { cloudInitKeys, decodeWriteFile, readWithPyYaml } from '../support/cloud-init.ts'
+import { carriedLines, importText, lostLines, scriptOf } from './support.ts'
+
+const config = (text: string) => importText('cloud-config', `#cloud-config\n${text}`)
+
+describe('nothing is dropped silently', () => {
+  test('every key that any module of cloud-init knows is carried over or listed', async () => {
+    const keys = [...(await cloudInitKeys())].toSorted()
+    expect(keys.length).toBeGreaterThan(60)
+    const text = keys.map((key) => `${JSON.stringify(key)}: x\n`).join('')
+    const { carried, notCarried } = config(text)
+    const told = new Set([...carried, ...notCarried].map(({ at }) => at.line))
+    expect(keys.filter((_, index) => !told.has(index + 2))).toEqual([])
+  })
+
+  test('a key that is nothing is listed, with what may have been meant', () => {
+    const { notCarried } = config('runcmd: [ls]\npackges: [jq]\nwhatever_else: 1\n')
+    expect(notCarried.map(({ at, what, hint }) => [at.line, what, hint])).toEqual([
+      [3, 'packges', "did you mean 'packages'?"],
+      [4, 'whatever_else', 'check its spelling'],
+    ])
+  })
+
+  test('every element of a list is told', () => {
+    const imported = config(`\
+write_files:
+  - {path: /etc/a, content: a}
+  - {content: nowhere}
+  - {path: relative, content: b}
+  - {path: /etc/c, content: '*', encoding: b64}
+  - {path: /etc/d, source: {uri: 'https://example.com'}}
+packages: [jq, {snap: [yq]}, {apt: [tree]}]
+runcmd: [ls, {a: b}]
+users: [default, ada, {name: bob}]
+`)
+    expect(carriedLines(imported)).toEqual([
+      '3 write_files /etc/a -> file-a',
+      '8 packages -> packages',
+      '9 runcmd -> runcmd',
+      '10 user ada -> users',
+      '10 user bob -> users',
+      '10 user default -> -',
+    ])
+    expect(lostLines(imported)).toEqual([
+      '4 entry of write_files',
+      '5 write_files relative',
+      '6 write_files /etc/c',
+      '7 write_files /etc/d',
+      '8 packages by snap',
+      '9 entry of runcmd',
+    ])
+    expect(scriptOf(imported, 'packages')).toContain('  jq \\\n  tree\n')
+  })
+
+  test('templates are listed, and the rest is carried over', () => {
+    const imported = importText(
+      'cloud-config',
+      `## template: jinja
+#cloud-config
+packages: [jq]
+{% if v1.region %}
+runcmd:
+  - echo {{ v1.region }}
+{% endif %}
+hostname: "{{ ds.name }}"
+timezone: UTC
+`,
+    )
+    expect(lostLines(imported)).toEqual(['5 runcmd', '8 hostname'])
+    expect(carriedLines(imported)).toEqual(['3 packages -> packages', '9 timezone -> timezone'])
+  })
+})
+
+test('steps come in the order in which cloud-init works', () => {
+  const { steps } = config(`\
+runcmd: [ls]
+phone_home: {url: 'https://example.com'}
+packages: [jq]
+ntp: {enabled: true}
+ssh_authorized_keys: [ssh-ed25519 AAAA me]
+users: [default, {name: ada, ssh_authorized_keys: [ssh-ed25519 AAAA ada]}]
+mounts: [[vdb, /data]]
+write_files:
+  - {path: /etc/late, content: a, defer: true}
+  - {path: /etc/early, content: a}
+  - {path: /home/ada/x, content: a, owner: 'ada:ada'}
+bootcmd: [ls]
+`)
+  expect(steps.map(({ name, when = 'change', needs }) => [name, when, needs])).toEqual([
+    ['bootcmd', 'boot', undefined],
+    ['file-early', 'change', []],
+    ['mounts', 'instance', ['file-early']],
+    ['users', 'change', ['file-early']],
+    ['user-ssh-keys', 'instance', ['users']],
+    ['ssh-keys', 'instance', ['users']],
+    ['file-x', 'change', ['users']],
+    ['ntp', 'change', ['file-x']],
+    ['packages', 'change', ['ntp']],
+    ['file-late', 'change', ['packages']],
+    ['runcmd', 'change', ['bootcmd', 'mounts', 'file-late']],
+    ['phone-home', 'instance', ['runcmd']],
+  ])
+})
+
+describe('mounts', () => {
+  const needs = (text: string) =>
+    config(`${text}\npackages: [jq]\n`).steps.find(({ name }) => name === 'packages')?.needs
+
+  test('nothing waits for swap', () => {
+    expect(needs('swap: {filename: /swap, size: 1M}')).toEqual([])
+  })
+
+  test('packages wait for a mount that their files may lie below', () => {
+    expect(needs('mounts: [[vdb, /var/lib/mysql]]')).toBeUndefined()
+    expect(needs('mounts: [[vdb, /data/db]]')).toEqual([])
+    expect(needs('mounts: [[vdb, /data/db]]\nwrite_files: [{path: /data/db/x, content: a}]')).toBeUndefined()
+  })
+})
+
+describe('write_files', () => {
+  const packed = gzipSync('packed').toString('base64')
+  const entries = [
+    { content: 'plain\n' },
+    { content: 'AAECAw==', encoding: 'b64' },
+    { content: 'dGV4dA==', encoding: 'base64' },
+    { content: packed, encoding: 'gz+b64' },
+    { content: packed, encoding: 'gzip+base64' },
+    { content: 'as it is', encoding: 'text/plain' },
+    { content: 'unknown', encoding: 'rot13' },
+  ]
+
+  test.each(entries)('$encoding is decoded as cloud-init does', async (entry) => {
+    const { steps, files } = config(`write_files:\n  - ${JSON.stringify({ path: '/etc/x', ...entry })}\n`)
+    const { content, source } = steps[0]?.keys ?? {}
+    const bytes =
+      typeof content === 'string' ? Buffer.from(content) : files.find(({ path }) => path === source)?.content
+    expect(bytes).toEqual(await decodeWriteFile(entry))
+  })
+
+  test('permissions are read as YAML 1.1 does', async () => {
+    const modes = ["'0640'", '0640', '0o640', '"755"', '0755']
+    const text = modes.map((mode, index) => `  - {path: /etc/${index}, content: a, permissions: ${mode}}\n`).join('')
+    const { steps } = config(`write_files:\n${text}`)
+    const read = (await readWithPyYaml(`[${modes.join(', ')}]`)) as (string | number)[]
+    const wanted = read.map((mode) => (typeof mode === 'number' ? mode : Number.parseInt(mode.replace('0o', ''), 8)))
+    // `0o640` is a text in YAML 1.1, which cloud-init reads as octal too.
+    expect(wanted.map((mode) => `0${mode.toString(8)}`)).toEqual(['0640', '0640', '0640', '0755', '0755'])
+    expect(steps.map(({ keys }) => keys['mode'])).toEqual(['0640', '0640', '0640', '0755', '0755'])
+  })
+
+  test('what does not outlast a boot is put in place by the scripts that name it', () => {
+    const imported = config(`\
+write_files:
+  - {path: /run/a.sh, content: 'echo', permissions: '0700', owner: 'daemon:adm'}
+  - {path: /run/b.sh, content: 'echo'}
+runcmd: [/run/a.sh]
+`)
+    expect(carriedLines(imported)).toEqual([
+      '3 write_files /run/a.sh -> -',
+      '4 write_files /run/b.sh -> file-b-sh',
+      '5 runcmd -> runcmd',
+    ])
+    expect(imported.steps.map(({ name, when }) => [name, when])).toEqual([
+      ['file-b-sh', 'instance'],
+      ['runcmd', undefined],
+    ])
+    expect(scriptOf(imported, 'runcmd')).toBe(`\
+#!/bin/sh
+inputs=$PWD
+mkdir -p '/run'
+install -m 0700 -o 'daemon' -g 'adm' "$inputs"/'files/run/a.sh' '/run/a.sh'
+cd /
+/run/a.sh
+`)
+  })
+})
+
+describe('runcmd', () => {
+  test('is the script that cloud-init makes of it', () => {
+    const imported = config(`\
+runcmd:
+  - echo "$HOME" && false
+  - [sh, -c, "echo 'it''s' $0", two words, 3, true]
+  - |
+    if true; then
+      echo block
+    fi
+`)
+    expect(scriptOf(imported, 'runcmd')).toBe(`\
+#!/bin/sh
+cd /
+echo "$HOME" && false
+'sh' '-c' 'echo '\\''it'\\'''\\''s'\\'' $0' 'two words' '3' 'True'
+if true; then
+  echo block
+fi
+`)
+  })
+
+  test('is taken apart at comments; the status of a part counts as it did before', () => {
+    const imported = config(`\
+runcmd:
+  # First things
+  - false
+  # Second things
+  - [touch, /srv/x]
+`)
+    expect(scriptOf(imported, 'first-things')).toBe(
+      '#!/bin/sh\ncd /\n# First things\nfalse\n\n# Whatever its last command ends with, the whole script goes on.\ntrue\n',
+    )
+    expect(scriptOf(imported, 'second-things')).toBe("#!/bin/sh\ncd /\n# Second things\n'touch' '/srv/x'\n")
+    expect(carriedLines(imported)).toEqual(['3 runcmd -> first-things', '5 runcmd -> second-things'])
+  })
+
+  test.each([
+    ['curl http://169.254.169.254/latest/meta-data/', 'instance', undefined],
+    ['echo $(hostname) >/etc/name', 'instance', undefined],
+    ['openssl rand -hex 16 >/etc/token', 'instance', undefined],
+    ['sysctl -w vm.swappiness=1', undefined, 'never'],
+    ['nohup worker &', undefined, 'never'],
+    ['systemctl start worker', undefined, 'never'],
+    ['systemctl enable --now worker', undefined, undefined],
+    ['apt-get install -y nginx && systemctl start nginx', undefined, undefined],
+    ['apt-get install -y nginx', undefined, undefined],
+    ['mount /dev/vdb /mnt', undefined, 'never'],
+    ['# hostname', undefined, undefined],
+  ])('%s runs when it must', (command, when, bake) => {
+    const { steps, carried } = config(`runcmd:\n  - ${JSON.stringify(command)}\n`)
+    expect([steps[0]?.when, steps[0]?.bake]).toEqual([when, bake])
+    expect(carried[0]?.note !== undefined).toBe(when !== undefined || bake !== undefined)
+  })
+})
+
+test('keys of a module are handed to that module as they are', () => {
+  const { steps, files } = config('timezone: Europe/Vienna\nntp:\n  servers: [a.example.com]\n')
+  expect(steps.map(({ keys }) => keys['run'])).toEqual([
+    'cloud-init --file files/cloud-init/ntp.yaml single --name ntp --frequency always\n',
+    'cloud-init --file files/cloud-init/timezone.yaml single --name timezone --frequency always\n',
+  ])
+  expect(files.map(({ content }) => content.toString())).toEqual([
+    '#cloud-config\nntp:\n  servers:\n    - a.example.com\n',
+    '#cloud-config\ntimezone: Europe/Vienna\n',
+  ])
+})
+
+test('accounts may be baked, SSH keys are not, and rules for sudo are written once', () => {
+  const { files, notCarried } = config(
+    'users:\n  - {name: ada, sudo: "ALL=(ALL) ALL", hashed_passwd: x, ssh_authorized_keys: [k], lock_passwd: false}\n',
+  )
+  expect(files.map(({ path, content }) => [path, content.toString()])).toEqual([
+    [
+      'files/cloud-init/user-ssh-keys.yaml',
+      '#cloud-config\nusers:\n  - name: ada\n    ssh_authorized_keys:\n      - k\n    lock_passwd: false\n',
+    ],
+    [
+      'files/cloud-init/users.yaml',
+      '#cloud-config\nusers:\n  - name: ada\n    sudo: ALL=(ALL) ALL\n    hashed_passwd: x\n    lock_passwd: false\n',
+    ],
+  ])
+  expect(notCarried.map(({ what }) => what)).toEqual(['users without default'])
+})
