@@ -1,4 +1,6 @@
+import { archive } from './archive.ts'
 import { directory } from './directory.ts'
+import { fetch } from './fetch.ts'
 import { file } from './file.ts'
 import { packages } from './packages.ts'
 import { script } from './script.ts'
@@ -16,6 +18,8 @@ export const stepTypes = [
   directory,
   user,
   service,
+  fetch,
+  archive,
 ] as const satisfies readonly StepType[]
 
 /** The step type of this name, or undefined. */

@@ -36,6 +36,19 @@ const cases: readonly (readonly [name: string, type: string, spec: Readonly<Reco
       repositories: [{ name: 'tools', apt: { url: 'https://tools.example/debian', key: 'tools.asc' } }],
     },
   ],
+  [
+    'fetch',
+    'fetch',
+    { url: 'https://example.com/tool', sha256: '0'.repeat(64), destination: '/usr/local/bin/tool', mode: '0755' },
+  ],
+  ...['tar', 'tar.gz', 'tar.zst', 'zip'].map(
+    (format) => [`archive-${format}`, 'archive', { source: `a.${format}`, destination: '/opt/a' }] as const,
+  ),
+  [
+    'archive-url',
+    'archive',
+    { url: 'https://example.com/a.tar.xz', sha256: '0'.repeat(64), destination: '/opt/a', strip: 1, owner: 'app' },
+  ],
 ]
 
 describe('rendered scripts', () => {
