@@ -63,6 +63,7 @@ export async function changeChannel(change: ChannelChange): Promise<ChangedChann
       if (before === undefined) throw noChannel(place)
       return { channel: before, before, unchanged: true }
     }
+    if (draft.revoke?.includes(signer.publicKey) === true) throw keyRevoked(place, signer.publicKey)
     const channel: BundleChannel = {
       kind: 'bundle',
       recipe: place.recipe,
@@ -70,7 +71,7 @@ export async function changeChannel(change: ChannelChange): Promise<ChangedChann
       serial: (before?.serial ?? 0) + 1,
       published: channelTime(nowSeconds * 1000),
       expires: change.expiryDays === 0 ? 0 : nowSeconds + Math.round(change.expiryDays * day),
-      ...draft,
+      ...draftOnly(draft),
     }
     if (change.dryRun) return { channel, before, unchanged: false }
     if (await replaceChannel(place, stored, await signChannelWith(channel, signer))) {
@@ -119,6 +120,25 @@ export function noChannel(place: Pick<ChannelPlace, 'recipe' | 'name' | 'store'>
   return new UserError(`'${place.recipe}' has no channel '${place.name}' in ${place.store.url}`, {
     hint: 'publish the recipe first: parbake publish FOLDER',
     code: 'not-published',
+  })
+}
+
+/** A draft may be made from a whole channel, of which serial, time and signature must not stay. */
+function draftOnly({ bundle, bundleBytes, agent, rollout, trust, revoke }: ChannelDraft): ChannelDraft {
+  return {
+    bundle,
+    bundleBytes,
+    agent,
+    ...(rollout === undefined ? {} : { rollout }),
+    ...(trust === undefined ? {} : { trust }),
+    ...(revoke === undefined ? {} : { revoke }),
+  }
+}
+
+function keyRevoked(place: ChannelPlace, publicKey: string): UserError {
+  return new UserError(`the key that would sign was revoked for channel '${place.name}' of '${place.recipe}'`, {
+    hint: `hosts would refuse it. Remove ${publicKey} from this machine, and choose another key with --key`,
+    code: 'key-revoked',
   })
 }
 

@@ -149,17 +149,16 @@ function draftOf(
   nowSeconds: number,
 ): ChannelDraft | undefined {
   if (current !== undefined && isUpToDate(current, wanted, nowSeconds)) return undefined
-  const { rollout, trust, revoke } = current ?? {}
+  const { rollout, ...others } = current ?? {}
   const isRenewal = current?.bundle === wanted.bundle.sha256
   if (rollout !== undefined && isLive(rollout) && !isRenewal) throw rolloutUnderWay(current, wanted)
   return {
+    ...others,
     bundle: wanted.bundle.sha256,
     bundleBytes: wanted.bundle.bytes.length,
     agent: wanted.agent.sha256,
     // One that was halted ends with the next version.
     ...(rollout === undefined || !isRenewal ? {} : { rollout }),
-    ...(trust === undefined ? {} : { trust }),
-    ...(revoke === undefined ? {} : { revoke }),
   }
 }
 

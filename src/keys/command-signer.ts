@@ -56,10 +56,10 @@ function publicKeyOf(nameOrKey: string, keysDir: string): string {
   })
 }
 
-/** Raw bytes or base64; undefined for what is neither. */
+/** Raw bytes or base64, in lines or not; undefined for what is neither. */
 export function parseSignature(output: Buffer): Buffer | undefined {
   if (output.length === rawLength) return output
-  const text = output.toString('latin1').trim()
+  const text = output.toString('latin1').replaceAll(/\s+/g, '')
   const decoded = Buffer.from(text, 'base64')
   return decoded.length === rawLength && decoded.toString('base64') === text ? decoded : undefined
 }

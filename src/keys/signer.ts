@@ -45,9 +45,7 @@ export function chooseKey(
   nowSeconds: number,
 ): KeyEntry | undefined {
   if (current === undefined) return undefined
-  const introduced = (current.trust ?? [])
-    .filter(({ notBefore }) => notBefore <= nowSeconds)
-    .toSorted((a, b) => b.notBefore - a.notBefore)
+  const introduced = (current.trust ?? []).filter(({ notBefore }) => notBefore <= nowSeconds).toReversed()
   const wanted = [...introduced.map(({ key }) => key), current.signature.key]
   for (const publicKey of wanted) {
     const key = own.find((each) => each.publicKey === publicKey)

@@ -61,14 +61,9 @@ export async function rollBack(ctx: Context, options: RollbackOptions): Promise<
       signerFor: signers.choose,
       draft: (now) => {
         if (now?.serial !== current.serial) throw movedMeanwhile(place)
-        const { agent, trust, revoke } = now
-        return {
-          bundle: target.bundle,
-          bundleBytes: target.bundleBytes,
-          agent: options.withAgent === true ? target.agent : agent,
-          ...(trust === undefined ? {} : { trust }),
-          ...(revoke === undefined ? {} : { revoke }),
-        }
+        const { rollout: _, ...channel } = now
+        const { bundle, bundleBytes } = target
+        return { ...channel, bundle, bundleBytes, agent: options.withAgent === true ? target.agent : now.agent }
       },
     })
     return {

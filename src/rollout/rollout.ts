@@ -163,8 +163,7 @@ async function apply(ctx: Context, writable: WritablePlace, kind: ChangeKind, dr
     expiryDays: ctx.config.channelExpiryDays,
     dryRun: kind.dryRun,
     signerFor: signers.choose,
-    // Only what a draft is made of: of the channel before, serial and time must not stay.
-    draft: (current) => draftOnly(draft(current)),
+    draft,
   })
   const rollout = channel.rollout ?? before?.rollout
   if (!kind.dryRun && !unchanged && rollout !== undefined) {
@@ -181,19 +180,6 @@ async function apply(ctx: Context, writable: WritablePlace, kind: ChangeKind, dr
     bundle: channel.bundle,
     rollout: channel.rollout,
     dryRun: kind.dryRun,
-  }
-}
-
-function draftOnly(draft: ChannelDraft | undefined): ChannelDraft | undefined {
-  if (draft === undefined) return undefined
-  const { bundle, bundleBytes, agent, rollout, trust, revoke } = draft
-  return {
-    bundle,
-    bundleBytes,
-    agent,
-    ...(rollout === undefined ? {} : { rollout }),
-    ...(trust === undefined ? {} : { trust }),
-    ...(revoke === undefined ? {} : { revoke }),
   }
 }
 
