@@ -26,15 +26,28 @@ async function lintedStep(
 ): Promise<LintedStep> {
   const declared = source === undefined ? {} : (findStepType(step.type)?.effects(source.raw) ?? {})
   const script = source === undefined ? undefined : await readScript(source, declared.script)
+  const locate: LintedStep['locate'] = (...path) =>
+    source === undefined ? { file: recipe.file } : source.document.locate([...source.path, ...path])
   return {
     step,
     source,
     script,
     effects: merge(declaredEffects(declared), script, step.rendered.env),
     mayBeBaked,
-    locate: (...path) =>
-      source === undefined ? { file: recipe.file } : source.document.locate([...source.path, ...path]),
+    locate,
+    locateMention: ({ what, offset }) =>
+      offset !== undefined && script !== undefined ? script.locate(offset) : locate(...pathOfValue(source?.raw, what)),
   }
+}
+
+/** The key of a mapping, and the index in its list, with this value; nothing where there is none. */
+function pathOfValue(raw: StepSource['raw'] = {}, value: string): readonly (string | number)[] {
+  for (const [key, found] of Object.entries(raw)) {
+    if (found === value) return [key]
+    const index = Array.isArray(found) ? found.indexOf(value) : -1
+    if (index !== -1) return [key, index]
+  }
+  return []
 }
 
 function merge(declared: Effects, script: LintedScript | undefined, env: Step['rendered']['env']): Effects {

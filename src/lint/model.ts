@@ -1,7 +1,7 @@
 import type { SourceLocation } from '../errors.ts'
 import type { Recipe, Step } from '../recipe/model.ts'
 import type { StepSource } from '../recipe/load.ts'
-import type { Effects } from './effects.ts'
+import type { Effects, Mention } from './effects.ts'
 import type { Call } from './shell/call.ts'
 import type { ShellScript } from './shell/model.ts'
 
@@ -73,6 +73,8 @@ export interface LintedStep {
   readonly mayBeBaked: boolean
   /** Where a key of the step stands; the step itself without one. */
   locate(...path: readonly (string | number)[]): SourceLocation
+  /** Where a mention stands: in the script, or in the key that has this value, or the step itself. */
+  locateMention(mention: Mention): SourceLocation
 }
 
 export interface LintedRecipe {

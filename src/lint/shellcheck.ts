@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Context } from '../context.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
 import { tempDir } from '../system/temp.ts'
-import { findTool } from '../system/tools.ts'
+import { findTool } from '../system/find-tool.ts'
 import { sha256, type Sha256 } from '../util/sha256.ts'
 import type { Finding, LintedRecipe, LintedScript, LintedStep, Severity } from './model.ts'
 

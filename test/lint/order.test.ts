@@ -91,6 +91,14 @@ describe('a step uses what another makes', () => {
     [template('a', '/etc/app.conf'), 'app --config /etc/app.conf', 'uses /etc/app.conf'],
     [template('a', '/etc/systemd/system/app.service'), 'systemctl start app', 'uses the unit app'],
     ['useradd -r app', template('b', '/etc/app.conf', 'root:app'), 'uses the account app'],
+    ['- name: a\n  type: user\n  user: app', 'chown app /srv/x', 'uses the account app'],
+    ['- name: a\n  type: directory\n  path: /srv/app', 'cp x /srv/app/x', 'writes /srv/app/x'],
+    ['- name: a\n  type: file\n  content: x\n  destination: /srv/x', 'cat /srv/x', 'uses /srv/x'],
+    [
+      packages('nginx'),
+      '- name: b\n  type: service\n  needs: []\n  service: nginx\n  enabled: true',
+      'uses the unit nginx',
+    ],
   ])('%j and %j', async (a, b, expected) => {
     expect(await unstated(a, b)).toBe(expected)
   })

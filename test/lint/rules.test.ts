@@ -160,6 +160,8 @@ describe('what the seal removes', () => {
       "- name: a\n  type: template\n  content: x\n  destination: /root/.ssh/authorized_keys\n  mode: '0600'",
     )
     expect(places(findings)).toEqual(['sealed-path 6:16'])
+    const folder = await lintSteps('- name: a\n  type: directory\n  path: /root/.ssh')
+    expect(places(folder.findings)).toEqual(['sealed-path 5:9'])
   })
 })
 

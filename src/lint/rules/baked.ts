@@ -2,7 +2,7 @@ import { globSource } from '../../seal/glob.ts'
 import { sealList } from '../../seal/list.ts'
 import type { LintedRecipe, LintedScript, Report, Rule } from '../model.ts'
 import { hasOption, operands, optionValue, type Call } from '../shell/call.ts'
-import type { Word } from '../shell/model.ts'
+import type { ShellScript, Word } from '../shell/model.ts'
 import { inScripts } from './scripts.ts'
 
 /** Something in a script that gives another result on each host or at each time. */
@@ -59,28 +59,37 @@ const identityVariables: Readonly<Record<string, string>> = {
   PARBAKE_INSTANCE_ID: 'uses $PARBAKE_INSTANCE_ID, which no bake has',
 }
 
-function* identity({ calls, shell }: LintedScript): Generator<Source> {
+function* identity({ calls, shell, text }: LintedScript): Generator<Source> {
   for (const call of calls) {
     const does = identityCall(call)
     if (does !== undefined) yield { offset: call.word.offset, does, call }
   }
-  for (const command of shell.commands) {
+  // Most scripts have none of them, and there may be thousands of scripts.
+  if (identityPaths.some(([pattern]) => pattern.test(text))) yield* identityWords(shell)
+  for (const { name, offset } of shell.expansions) {
+    const does = Object.hasOwn(identityVariables, name) ? identityVariables[name] : undefined
+    if (does !== undefined && !isSet(shell.commands, name)) yield { offset, does }
+  }
+}
+
+function* identityWords({ commands }: ShellScript): Generator<Source> {
+  for (const command of commands) {
+    if (isRemoval(command.words)) continue
     const words = [
       ...command.words,
       ...command.assignments.map(({ value }) => value),
       ...command.redirects.filter(({ operator }) => operator === '<').map(({ target }) => target),
     ]
-    // Nested commands have their words in those of the outer one too.
     for (const word of words) {
-      if (/\$\(|`|[<>]\(/.test(word.raw)) continue
-      const does = identityPaths.find(([pattern]) => pattern.test(word.text))?.[1]
-      if (does !== undefined && !isRemoval(command.words)) yield { offset: word.offset, does }
+      const does = hasCommands(word) ? undefined : identityPaths.find(([pattern]) => pattern.test(word.text))?.[1]
+      if (does !== undefined) yield { offset: word.offset, does }
     }
   }
-  for (const { name, offset } of shell.expansions) {
-    const does = Object.hasOwn(identityVariables, name) ? identityVariables[name] : undefined
-    if (does !== undefined && !isSet(shell.commands, name)) yield { offset, does }
-  }
+}
+
+/** Their words come by themselves. */
+function hasCommands({ raw }: Word): boolean {
+  return /\$\(|`|[<>]\(/.test(raw)
 }
 
 /** What removes an identity, or empties it, does what a bake wants. */
@@ -146,7 +155,7 @@ function* time({ calls, shell }: LintedScript): Generator<Source> {
   }
 }
 
-function* random({ calls, shell }: LintedScript): Generator<Source> {
+function* random({ calls, shell, text }: LintedScript): Generator<Source> {
   for (const call of calls) {
     const { name, args } = call
     const [first] = operands(args)
@@ -164,10 +173,10 @@ function* random({ calls, shell }: LintedScript): Generator<Source> {
                 : undefined
     if (does !== undefined) yield { offset: call.word.offset, does, call }
   }
-  for (const command of shell.commands) {
+  for (const command of /random/.test(text) ? shell.commands : []) {
     const words = [...command.words, ...command.redirects.map(({ target }) => target)]
     for (const word of words) {
-      if (/\$\(|`|[<>]\(/.test(word.raw)) continue
+      if (hasCommands(word)) continue
       const path = /^(?:if=)?(\/dev\/u?random|\/proc\/sys\/kernel\/random\/uuid)$/.exec(word.text)?.[1]
       if (path !== undefined) yield { offset: word.offset, does: `takes what is random (${path})` }
     }
@@ -197,15 +206,15 @@ function checkSealed({ steps }: LintedRecipe, report: Report): void {
   for (const step of steps) {
     if (!step.mayBeBaked) continue
     const { files, appends, folders } = step.effects
-    for (const { what, offset } of [...files, ...appends, ...folders]) {
+    for (const mention of [...files, ...appends, ...folders]) {
+      const { what } = mention
       const found = sealed.find(({ pattern }) => pattern.test(what))
       const reader = temporary.test(what) ? otherUser(steps, step, what) : undefined
       if (found === undefined && reader === undefined) continue
       const why = found?.entry.why ?? `temporary files; step '${reader}' uses it`
       report({
         message: `step '${step.step.name}' writes ${what} and may be baked, but the seal removes it (${why})`,
-        location:
-          offset === undefined || step.script === undefined ? step.locate('destination') : step.script.locate(offset),
+        location: step.locateMention(mention),
         step,
       })
     }

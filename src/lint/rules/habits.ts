@@ -246,18 +246,17 @@ export const habitRules: readonly Rule[] = [
     why:
       'The step ends before its stamp is written, so it runs again after the boot, and again: the host never gets ready. ' +
       'In a bake it ends the system that is being baked.',
-    fix: 'leave it out: the script must end by itself; what needs another boot belongs into a step with when: boot',
+    fix: 'give the step reboot: true instead: the host reboots when the step is done, and goes on behind it',
     example: {
       bad: `- name: kernel-options
   type: script
   run: |
-    echo 'vm.swappiness=10' >/etc/sysctl.d/90-swap.conf
+    echo 'options nf_conntrack hashsize=262144' >/etc/modprobe.d/conntrack.conf
     reboot`,
       good: `- name: kernel-options
   type: script
-  run: |
-    echo 'vm.swappiness=10' >/etc/sysctl.d/90-swap.conf
-    sysctl --system`,
+  reboot: true
+  run: echo 'options nf_conntrack hashsize=262144' >/etc/modprobe.d/conntrack.conf`,
     },
     check: inScripts(({ script, report }) => {
       for (const call of script.calls) {

@@ -151,12 +151,11 @@ function isOrdered(
 
 function reportUse(user: LintedStep, maker: LintedStep | undefined, use: Use, report: Report): void {
   if (maker === undefined) return
-  const { offset } = use.mention
   const { name } = maker.step
   const alone = user.step.needs.length === 0 ? 'says that it stands alone' : 'does not need it'
   report({
     message: `step '${user.step.name}' ${use.words}, which step '${name}' makes, but ${alone}`,
-    location: offset === undefined || user.script === undefined ? user.locate('needs') : user.script.locate(offset),
+    location: use.mention.offset === undefined ? user.locate('needs') : user.locateMention(use.mention),
     step: user,
     fix: `add '${name}' to its needs, so that it runs after it, is baked only with it and runs again when it changes`,
   })

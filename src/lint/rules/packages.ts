@@ -2,16 +2,12 @@ import type { LintedRecipe, Report, Rule } from '../model.ts'
 
 function checkPins({ steps }: LintedRecipe, report: Report): void {
   for (const step of steps) {
-    for (const { what, offset } of step.effects.packages) {
+    for (const mention of step.effects.packages) {
+      const { what } = mention
       if (what.includes('=') || what.includes('/')) continue
-      const listed = step.source?.raw['install']
-      const index = Array.isArray(listed) ? listed.indexOf(what) : -1
       report({
         message: `the version of ${what} is that of the day`,
-        location:
-          offset !== undefined && step.script !== undefined
-            ? step.script.locate(offset)
-            : step.locate('install', ...(index === -1 ? [] : [index])),
+        location: step.locateMention(mention),
         step,
       })
     }
