@@ -446,7 +446,9 @@ trim_initrd() ( # FILE VERSION HOOK
   unmkinitramfs "$1" "$ti_root" 2>/dev/null && [ -x "$ti_root/init" ] || exit 1
   DESTDIR=$ti_root version=$2 "$3" || exit 1
   depmod -a -b "$ti_root" "$2" && rm -f "$ti_root/lib/modules/$2"/modules.*map || exit 1
-  (cd "$ti_root" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 -o -H newc) >"$ti_work/cpio" || exit 1
+  # The same input is to give the same file.
+  (cd "$ti_root" && find . -exec touch -h -d @0 {} + && find . | LC_ALL=C sort | cpio --reproducible --quiet -R 0:0 -o -H newc) \
+    >"$ti_work/cpio" || exit 1
   $ti_pack -c "$ti_work/cpio" >"$ti_work/new" && [ -s "$ti_work/new" ] || exit 1
   cat "$ti_work/new" >"$1.parbake" && chmod --reference="$1" "$1.parbake" || exit 1
   [ "$(cksum <"$1")" = "$ti_before" ] || { rm -f "$1.parbake" && exit 1; }
