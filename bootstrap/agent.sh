@@ -177,6 +177,7 @@ read_conf() {
   esac
   # Serials of one channel say nothing about another one.
   KEPT=$STATE/channel.$RECIPE.$CHANNEL
+  read_keys
   [ -n "$KEYS" ] || fail "$CONF: no key= line: nothing could be trusted" || return
 }
 
@@ -308,7 +309,7 @@ sign_request() { # METHOD BODY_SHA256
 
 # One HTTP request. Result: CODE (000 where there was no answer), ETAG, the body in OUT.
 http() { # METHOD URL OUT BODY|- MAX_BYTES
-  CODE=000 ETAG=
+  CODE=000 ETAG='' RETRY_AFTER=0
   true >"$TMP/head"
   case $FETCH in
   curl | curl-sigv4) http_curl "$@" ;;
@@ -325,6 +326,10 @@ http() { # METHOD URL OUT BODY|- MAX_BYTES
     case $hp_name:$hp_value in
     # Without the carriage return behind the quote.
     [Ee][Tt][Aa][Gg]:*\"*\"*) ETAG=${hp_value%\"*}\" ;;
+    [Rr][Ee][Tt][Rr][Yy]-[Aa][Ff][Tt][Ee][Rr]:*)
+      hp_value=${hp_value%"${hp_value##*[0-9]}"}
+      ! is_number "$hp_value" || RETRY_AFTER=$hp_value
+      ;;
     # Only wget tells its status here.
     *HTTP/*)
       hp_value=${hp_value##*HTTP/?.? }
@@ -443,7 +448,11 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
     case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
     [ $rq_try -lt "$TRIES" ] || return 0
     say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
-    sleep $((rq_try * 2))
+    # What it asks for, within reason.
+    rq_pause=$((rq_try * 2))
+    [ "$RETRY_AFTER" -le $rq_pause ] || rq_pause=$RETRY_AFTER
+    [ $rq_pause -le 120 ] || rq_pause=120
+    sleep $rq_pause
     rq_try=$((rq_try + 1))
   done
 }
@@ -549,7 +558,8 @@ read_channel() { # FILE
 }
 
 check_channel() {
-  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_AGENT='' C_EXPIRES='' C_KEY='' C_SIG='' C_SSHSIG=''
+  C_SERIAL='' BUNDLE='' BUNDLE_SIZE='' C_AGENT='' C_EXPIRES='' C_PUBLISHED='' C_KEY='' C_SIG='' C_SSHSIG=''
+  C_ROLLOUT='' C_ROLLOUT_TAGS='' C_TRUST='' C_REVOKE=''
   ch_file=$1 ch_recipe='' ch_channel='' ch_first='' ch_text='' ch_open=yes
   while IFS= read -r ch_line; do
     set -- $ch_line
@@ -568,29 +578,176 @@ check_channel() {
     serial) C_SERIAL=${2:-} ;;
     bundle) BUNDLE=${2:-} BUNDLE_SIZE=${3:-} ;;
     agent) C_AGENT=${2:-} ;;
+    published) C_PUBLISHED=${2:-} ;;
     expires) C_EXPIRES=${2:-} ;;
+    rollout) C_ROLLOUT="${2:-} ${3:-} ${4:-} ${5:-}" ;;
+    rollout-tags) C_ROLLOUT_TAGS=${2:-} ;;
+    trust) C_TRUST="$C_TRUST${2:-} ${3:-}$LF" ;;
+    revoke) C_REVOKE="$C_REVOKE${2:-} " ;;
     key) C_KEY=${2:-} ;;
     esac
   done <"$ch_file"
   printf %s "$ch_text" >"$TMP/signed"
   if [ "$ch_first" != 1 ]; then
     fail 'what the store sent is no channel file of version 1'
-  elif case " $KEYS " in *" $C_KEY "*) [ -z "$C_KEY" ] ;; esac then
-    fail 'the channel is signed by a key that this host does not trust'
+  elif ! is_trusted "$C_KEY"; then
+    fail "the channel is signed by a key that $KEY_PROBLEM"
   elif [ "$ch_file" != "$KEPT" ] && ! verify_signature "$TMP/signed" "$C_KEY" "$C_SIG" "$C_SSHSIG"; then
     fail "the channel's signature is wrong"
   elif [ "$ch_recipe" != "$RECIPE" ] || [ "$ch_channel" != "$CHANNEL" ]; then
     fail "the channel is $ch_recipe/$ch_channel, wanted $RECIPE/$CHANNEL"
   elif ! is_number "$C_SERIAL" || ! is_hex64 "$BUNDLE" || ! is_hex64 "$C_AGENT" || ! is_number "$BUNDLE_SIZE" || ! is_number "$C_EXPIRES"; then
     fail 'the channel has a field that is missing or malformed'
+  elif ! take_rollout; then
+    fail "the channel's rollout is malformed"
   else
     return 0
   fi
   return 1
 }
 
+# Whether a key may sign channels now. Else KEY_PROBLEM says why not. Revoked is for ever, whatever agent.conf says.
+is_trusted() { # KEY
+  KEY_PROBLEM='this host does not trust'
+  [ -n "$1" ] || return 1
+  case " $REVOKED " in *" $1 "*)
+    KEY_PROBLEM='was revoked'
+    return 1
+    ;;
+  esac
+  case " $KEYS " in *" $1 "*) return 0 ;; esac
+  it_rest=${INTRODUCED#*"$1 "}
+  [ "$it_rest" != "$INTRODUCED" ] || return 1
+  it_from=${it_rest%%"$LF"*}
+  now
+  [ "$NOW_SECONDS" -ge "$it_from" ] && return 0
+  KEY_PROBLEM="is not valid before $it_from (seconds since 1970; this host's clock says $NOW_SECONDS)"
+  return 1
+}
+
+# Keys that signed channels introduced or revoked: `trust KEY NOT_BEFORE` and `revoke KEY` lines.
+read_keys() {
+  INTRODUCED='' REVOKED=''
+  [ -s "$STATE/keys" ] || return 0
+  while read -r rk_word rk_key rk_from; do
+    case $rk_word in
+    trust) INTRODUCED="$INTRODUCED$rk_key $rk_from$LF" ;;
+    revoke) REVOKED="$REVOKED $rk_key" ;;
+    esac
+  done <"$STATE/keys"
+}
+
+#: agent
+# Remembers what a verified channel says of keys. Refuses one after which no key would be left to sign the next.
+learn_keys() {
+  [ -n "$C_TRUST$C_REVOKE" ] || return 0
+  lk_introduced=$INTRODUCED lk_revoked=$REVOKED lk_rest=$C_TRUST
+  while [ -n "$lk_rest" ]; do
+    lk_line=${lk_rest%%"$LF"*}
+    lk_rest=${lk_rest#*"$LF"}
+    is_key "${lk_line% *}" && is_number "${lk_line#* }" || fail 'the channel introduces a malformed key' || return
+    # A second word about a key may not make it valid earlier or later than the first.
+    case $LF$INTRODUCED in *"$LF${lk_line% *} "*) ;; *) INTRODUCED=$INTRODUCED$lk_line$LF ;; esac
+  done
+  for lk_key in $C_REVOKE; do
+    is_key "$lk_key" || fail 'the channel revokes a malformed key' || return
+    case " $REVOKED " in *" $lk_key "*) ;; *) REVOKED="$REVOKED $lk_key" ;; esac
+  done
+  [ "$lk_introduced$lk_revoked" != "$INTRODUCED$REVOKED" ] || return 0
+  lk_left=no
+  for lk_key in $KEYS $INTRODUCED; do
+    if is_trusted "$lk_key"; then lk_left=yes; fi
+  done
+  if [ $lk_left = no ]; then
+    INTRODUCED=$lk_introduced REVOKED=$lk_revoked
+    fail 'the channel would leave this host without a valid key: refused'
+    return
+  fi
+  {
+    lk_rest=$INTRODUCED
+    while [ -n "$lk_rest" ]; do
+      echo "trust ${lk_rest%%"$LF"*}"
+      lk_rest=${lk_rest#*"$LF"}
+    done
+    for lk_key in $REVOKED; do echo "revoke $lk_key"; done
+  } >"$STATE/keys.new" && sync && mv "$STATE/keys.new" "$STATE/keys" || fail "$STATE/keys cannot be written: is the disk full?" || return
+}
+
+# Base64 of an Ed25519 key in SPKI form: 12 bytes that are always the same, 32 of its own.
+is_key() {
+  case $1 in MCowBQYDK2VwAyEA*=) ;; *) return 1 ;; esac
+  case ${1%=} in *[!A-Za-z0-9+/]*) return 1 ;; esac
+  [ ${#1} -eq 60 ]
+}
+
+# Takes the rollout's bundle where this host is among those that shall have it: by a tag, or by its place in the queue. False
+# where the rollout is malformed.
+take_rollout() {
+  ROLLOUT=
+  [ -n "$C_ROLLOUT" ] || return 0
+  set -- $C_ROLLOUT
+  [ $# -eq 4 ] && is_hex64 "$1" && is_number "$2" && is_number "$3" && [ "$3" -le 100 ] && is_name "$4" || return 1
+  FACT=$TAGS
+  if ! one_of "$C_ROLLOUT_TAGS"; then
+    [ -n "${HOST:-}" ] || find_host
+    digest_of_text "$4:$HOST"
+    # In two halves: not every shell counts beyond 31 bits.
+    tr_digits=${DIGEST%"${DIGEST#????????}"}
+    tr_place=$(((0x${tr_digits%????} % 10000 * 5536 + 0x${tr_digits#????}) % 10000))
+    [ $tr_place -lt $(($3 * 100)) ] || return 0
+  fi
+  # Presigned URLs may not know it.
+  [ "$AUTH" != presigned ] || case $URL_OBJECTS in *"$1 "*) ;; *) return 0 ;; esac
+  BUNDLE=$1 BUNDLE_SIZE=$2 ROLLOUT=$4
+}
+
+# True where a word of FACT is among the values.
+one_of() { # VALUE[,VALUE…]
+  IFS=' ,'
+  set -- ",$1," $FACT
+  unset IFS
+  oo_values=$1
+  while [ $# -gt 1 ]; do
+    shift
+    case $oo_values in *",$1,"*) return 0 ;; esac
+  done
+  return 1
+}
+
+#: agent stage0
+# Unix seconds, in NOW_SECONDS. A clock that stands before the channel was published is wrong: then that time counts.
+now() {
+  NOW_SECONDS=$(date +%s)
+  epoch_of "$C_PUBLISHED"
+  CLOCK_BEHIND=
+  [ "$NOW_SECONDS" -ge "$EPOCH" ] || {
+    CLOCK_BEHIND=$NOW_SECONDS
+    NOW_SECONDS=$EPOCH
+  }
+}
+
+# Unix seconds of a time like 2026-01-31T23:59:59Z, in EPOCH; 0 for anything else.
+epoch_of() {
+  EPOCH=0
+  case $1 in [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z) ;; *) return 0 ;; esac
+  ep_year=${1%%-*} ep_rest=${1#*-}
+  ep_rest=${ep_rest%Z}
+  ep_month=$((1${ep_rest%%-*} - 100)) ep_rest=${ep_rest#*-}
+  ep_day=$((1${ep_rest%%T*} - 100)) ep_rest=${ep_rest#*T}
+  ep_time=$(((1${ep_rest%%:*} - 100) * 3600))
+  ep_rest=${ep_rest#*:}
+  ep_time=$((ep_time + (1${ep_rest%%:*} - 100) * 60 + 1${ep_rest#*:} - 100))
+  # Years begin in March, so that the leap day comes last.
+  ep_month=$((ep_month - 3))
+  [ $ep_month -ge 0 ] || ep_month=$((ep_month + 12)) ep_year=$((ep_year - 1))
+  EPOCH=$(((ep_year * 365 + ep_year / 4 - ep_year / 100 + ep_year / 400 + (ep_month * 153 + 2) / 5 + ep_day - 719469) * 86400 + ep_time))
+}
+
 not_expired() {
-  [ "$C_EXPIRES" -eq 0 ] || [ "$(date +%s)" -lt "$C_EXPIRES" ] || fail 'the channel has expired: publish again' || return
+  [ "$C_EXPIRES" -ne 0 ] || return 0
+  now
+  [ -z "$CLOCK_BEHIND" ] || say "this host's clock is wrong: it says $CLOCK_BEHIND, and the channel was published at $C_PUBLISHED"
+  [ "$NOW_SECONDS" -lt "$C_EXPIRES" ] || fail "the channel, published at $C_PUBLISHED, has expired: publish again, or set this host's clock ($NOW_SECONDS)" || return
 }
 
 # --------------------------------------------------------------------------------------------------------------- pulling
@@ -634,7 +791,7 @@ pull_channel() {
   if [ -r "$KEPT" ] && [ "$(cat "$KEPT")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
   read_channel "$TMP/channel" || return 1
   [ "$C_SERIAL" -ge "$pc_seen" ] || fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen" || return
-  not_expired
+  not_expired && { [ "$TRIGGER" = diff ] || learn_keys; }
 }
 
 #: agent
@@ -664,6 +821,9 @@ keep_channel() {
   cp "$TMP/channel" "$KEPT.new" && sync && mv "$KEPT.new" "$KEPT" &&
     echo "$C_SERIAL $C_ETAG" >"$KEPT.seen.new" && mv "$KEPT.seen.new" "$KEPT.seen" ||
     fail "$STATE cannot be written: is the disk full?" || return
+  kc_refused=
+  read -r kc_refused 2>/dev/null <"$STATE/agent.refused"
+  if [ "$TRIGGER" != bake ] && [ "$kc_refused" != "$C_AGENT" ]; then echo "$C_AGENT 0" >"$STATE/trial"; fi
   set +f
   for kc_old in "$STATE"/bundles/*; do
     [ "${kc_old##*/}" = "$BUNDLE" ] || rm -rf "$kc_old"
@@ -671,22 +831,59 @@ keep_channel() {
   set -f
 }
 
-# Replaces this file by the agent that the channel names.
-update_agent() {
-  [ -f "$SELF" ] && digest_of "$SELF" && [ "$DIGEST" != "$C_AGENT" ] || return 0
-  if fetch_agent; then
-    say "agent replaced by $C_AGENT"
-  else
-    say "agent $C_AGENT could not be had (HTTP $CODE): this one stays"
+# Replaces this file by the agent that the channel names, once that one has completed a converge under this one's eyes, no
+# worse than this one did. One that does not, or that took the host down twice, is not tried again until the channel names
+# another. `trial` says what is to be tried and how often it was: it outlives a converge that is cut off.
+update_agent() { # STATUS of this converge
+  [ -z "${PARBAKE_TRIAL:-}" ] && [ -f "$SELF" ] && digest_of "$SELF" || return 0
+  read -r ua_agent ua_tries <"$STATE/trial"
+  if [ "$DIGEST" = "$ua_agent" ]; then
+    rm -f "$STATE/trial"
+    return
   fi
+  # What is on trial is what a verified channel named.
+  C_AGENT=$ua_agent
+  if [ "$ua_tries" -ge 2 ]; then
+    refuse_agent 'the host went down twice'
+    return
+  fi
+  if ! fetch_agent; then
+    say "agent $C_AGENT could not be had (HTTP $CODE): this one stays"
+    return
+  fi
+  echo "$C_AGENT $((ua_tries + 1))" >"$STATE/trial"
+  sync
+  trap - EXIT INT TERM
+  release
+  exec 9>&-
+  PARBAKE_TRIAL=$C_AGENT $TIMEOUT 3600 "$SELF.new" run --trigger manual >"$STATE/log/agent-trial.log" 2>&1 </dev/null
+  ua_status=$?
+  ua_run=
+  read -r ua_run 2>/dev/null <"$STATE/status"
+  case $ua_run in
+  *" run=$RUN_ID "*) refuse_agent "it ended with $ua_status before its report" ;;
+  *)
+    if [ $ua_status -le "$1" ]; then
+      cp "$SELF" "$SELF.previous" && mv "$SELF.new" "$SELF" && rm -f "$STATE/trial" && say "agent replaced by $C_AGENT"
+    else
+      refuse_agent "it ended with $ua_status"
+    fi
+    ;;
+  esac
+}
+
+refuse_agent() { # WHY
+  echo "$C_AGENT" >"$STATE/agent.refused"
+  rm -f "$SELF.new" "$STATE/trial"
+  say "agent $C_AGENT failed its first converge: $1, see $STATE/log/agent-trial.log; this one stays until the channel names another"
 }
 
 #: agent stage0
-# Puts the agent that the channel names in its place.
+# Puts the agent that the channel names beside its place, as $SELF.new.
 fetch_agent() {
   request GET "agents/$C_AGENT.sh" "$TMP/agent" - '' 262144
   [ "$CODE" = 200 ] && digest_of "$TMP/agent" && [ "$DIGEST" = "$C_AGENT" ] && sh -n "$TMP/agent" 2>/dev/null &&
-    cp "$TMP/agent" "$SELF.new" && chmod 755 "$SELF.new" && sync && mv "$SELF.new" "$SELF"
+    cp "$TMP/agent" "$SELF.new" && chmod 755 "$SELF.new" && sync
 }
 
 #: agent
@@ -966,19 +1163,6 @@ applies() { # FILE
   done <"$1"
 }
 
-# True where a word of FACT is among the values.
-one_of() { # VALUE[,VALUE…]
-  IFS=' ,'
-  set -- ",$1," $FACT
-  unset IFS
-  oo_values=$1
-  while [ $# -gt 1 ]; do
-    shift
-    case $oo_values in *",$1,"*) return 0 ;; esac
-  done
-  return 1
-}
-
 # True where one dotted version comes before another: 9.4 before 10. What is no number counts as 0.
 is_below() { # VERSION VERSION
   ib_left=$1. ib_right=$2.
@@ -1068,6 +1252,12 @@ write_report() {
   wr_epoch=${wr_date#* } wr_date=${wr_date% *}
   find_facts
   read -r _ wr_memory _ </proc/meminfo
+  wr_tags=
+  IFS=,
+  for wr_tag in $TAGS; do
+    ! is_name "$wr_tag" || wr_tags="$wr_tags${wr_tags:+,}\"$wr_tag\""
+  done
+  unset IFS
   set +f
   wr_keys=$(cat "$ETC"/ssh/ssh_host_*_key.pub 2>/dev/null)
   set -f
@@ -1092,7 +1282,7 @@ write_report() {
     cat <<END
 {"v":1,"run":"$RUN_ID","host":"$HOST","hostname":"$HOSTNAME","instance":"$INSTANCE",
 "recipe":"$RECIPE","channel":"$CHANNEL","serial":${C_SERIAL:-0},"bundle":"$BUNDLE","agentVersion":"$VERSION","image":"$IMAGE",
-"trigger":"$TRIGGER","reboot":"$REBOOT","purpose":"$PURPOSE","first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
+"trigger":"$TRIGGER","reboot":"$REBOOT","purpose":"$PURPOSE","rollout":"$ROLLOUT","tags":[$wr_tags],"first":$FIRST,"cold":$COLD,"startedAt":$((wr_epoch - (NOW - START) / 100)),
 "startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
 "os":{"id":"$OS","version":"$OS_VERSION","arch":"$ARCH","kernel":"$KERNEL"},"cpus":$(nproc),"memoryKiB":$wr_memory,
 "tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
@@ -1179,7 +1369,7 @@ converge() {
   PHASES=
   phase prepare
   START=$NOW READY=$NOW FETCHED=0 RAN=0 STAMPED=0 FAILED=0 PHASE=runtime STAMP_MARK=runtime TRIES=2 WAIT=3600
-  BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown REBOOT=''
+  BUNDLE='' C_SERIAL='' RUN_ID=none RECIPE=unknown REBOOT='' ROLLOUT='' TAGS=''
   case $TRIGGER in
   boot) TRIES=6 ;;
   cron) WAIT=0 ;;
@@ -1203,7 +1393,7 @@ converge() {
   if pull_channel && pull_bundle && keep_channel; then
     phase wait
     FETCHED=$((NOW - START))
-    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && ! anything_due; then return 0; fi
+    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && [ ! -e "$STATE/trial" ] && ! anything_due; then return 0; fi
     await_config
     run_steps
   else
@@ -1221,10 +1411,8 @@ converge() {
   outcome
   cv_status=$?
   write_report
-  if [ $UNCHANGED = no ] && [ "$TRIGGER" != bake ]; then
-    update_schedule
-    update_agent
-  fi
+  if [ $UNCHANGED = no ] && [ "$TRIGGER" != bake ]; then update_schedule; fi
+  if [ -z "$REBOOT" ] && [ -e "$STATE/trial" ] && [ "$TRIGGER" != bake ]; then update_agent $cv_status; fi
   [ -z "$REBOOT" ] || reboot_host
   return $cv_status
 }
@@ -1343,7 +1531,7 @@ uninstall() {
     systemctl daemon-reload
   fi
   rm -rf "$STATE" "$RUN"
-  rm -f "$CONF" "$LOGFILE" "$SELF" "$STAGE0"
+  rm -f "$CONF" "$LOGFILE" "$SELF" "$SELF.previous" "$SELF.new" "$STAGE0"
   rmdir "${CONF%/*}" "${STAGE0%/*}" 2>/dev/null
   echo 'parbake: removed; what the steps did stays' >&2
 }
@@ -1431,8 +1619,12 @@ get_agent() {
 }
 
 have_agent() {
-  fetch_agent || fail "the agent $C_AGENT could not be had (HTTP $CODE): trying again every $EVERY minutes"
+  fetch_agent && mv "$SELF.new" "$SELF" || fail "the agent $C_AGENT could not be had (HTTP $CODE): trying again every $EVERY minutes"
 }
+
+# The agent reads the same channel again, and sees to these.
+take_rollout() { true; }
+learn_keys() { true; }
 
 [ $# -gt 0 ] || set -- boot
 case $* in

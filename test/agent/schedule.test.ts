@@ -264,4 +264,66 @@ describe('the agent’s own update', () => {
     expect(host.text('sbin/parbake-agent')).toBe(before)
     expect(host.text('agent.log')).toMatch(/could not be had/)
   })
+
+  /** Publishes an agent that does this before it begins, and converges. */
+  async function offer(host: AgentHost, prelude: string) {
+    const text = host.text('sbin/parbake-agent').replace('\n', () => `\n${prelude}\n`)
+    await host.put(keys.agent(sha256(text)), text)
+    await host.publish(testRecipe([host.step('one')]), { content: { agent: sha256(text) } })
+    await host.converge()
+    return text
+  }
+
+  it('keeps the agent before it', async () => {
+    await using host = await AgentHost.create()
+    const before = host.text('sbin/parbake-agent')
+    const text = await offer(host, ': newer')
+    expect(host.text('sbin/parbake-agent')).toBe(text)
+    expect(host.text('sbin/parbake-agent.previous')).toBe(before)
+    expect(existsSync(host.path('sbin/parbake-agent.new'))).toBe(false)
+  })
+
+  it.each([
+    ['ends before its report', 'exit 0'],
+    ['fails', '[ "$1" != run ] || exit 7'],
+    ['is killed', 'kill -KILL $$'],
+    ['fails each converge', 'PARBAKE_CONF=/nowhere'],
+  ])('is undone where the new one %s, and not tried again until another is named', async (_, prelude) => {
+    await using host = await AgentHost.create()
+    const before = host.text('sbin/parbake-agent')
+    await offer(host, prelude)
+    expect(host.text('sbin/parbake-agent')).toBe(before)
+    expect(host.text('agent.log')).toMatch(/failed its first converge/)
+    const tried = host.text('agent.log').match(/failed its first converge/g)?.length
+    expect((await host.run(['run', '--trigger', 'cron'])).code).toBe(0)
+    await host.converge()
+    expect(host.text('agent.log').match(/failed its first converge/g)?.length).toBe(tried)
+    expect(await offer(host, ': good')).toBe(host.text('sbin/parbake-agent'))
+  })
+
+  it('is tried again after a power cut in the middle, but not for ever', async () => {
+    await using host = await AgentHost.create()
+    const before = host.text('sbin/parbake-agent')
+    // Takes the agent that tries it down as well.
+    const text = before.replace('\n', () => '\n[ -z "${PARBAKE_TRIAL:-}" ] || { kill -KILL $PPID; kill -KILL $$; }\n')
+    await host.put(keys.agent(sha256(text)), text)
+    await host.publish(testRecipe([host.step('one')]), { content: { agent: sha256(text) } })
+    await host.fake('timeout', 'shift 3; exec "$@"')
+    for (const signal of ['SIGKILL', 'SIGKILL', null, null]) {
+      await host.reboot()
+      expect((await host.run(['run'])).signal).toBe(signal)
+    }
+    expect(host.text('sbin/parbake-agent')).toBe(before)
+    expect(host.text('agent.log')).toMatch(/the host went down twice/)
+  })
+
+  it('is had later where the store had it not', async () => {
+    await using host = await AgentHost.create()
+    const text = next(host)
+    await host.publish(testRecipe([host.step('one')]), { content: { agent: sha256(text) } })
+    await host.converge()
+    await host.put(keys.agent(sha256(text)), text)
+    expect((await host.run(['run', '--trigger', 'cron'])).code).toBe(0)
+    expect(host.text('sbin/parbake-agent')).toBe(text)
+  })
 })
