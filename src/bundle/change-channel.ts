@@ -63,16 +63,11 @@ export async function changeChannel(change: ChannelChange): Promise<ChangedChann
       if (before === undefined) throw noChannel(place)
       return { channel: before, before, unchanged: true }
     }
-    if (draft.revoke?.includes(signer.publicKey) === true) throw keyRevoked(place, signer.publicKey)
-    const channel: BundleChannel = {
-      kind: 'bundle',
-      recipe: place.recipe,
-      channel: place.name,
-      serial: (before?.serial ?? 0) + 1,
-      published: channelTime(nowSeconds * 1000),
-      expires: change.expiryDays === 0 ? 0 : nowSeconds + Math.round(change.expiryDays * day),
-      ...draftOnly(draft),
-    }
+    const channel = nextChannel(place, before, draft, {
+      nowSeconds,
+      expiryDays: change.expiryDays,
+      key: signer.publicKey,
+    })
     if (change.dryRun) return { channel, before, unchanged: false }
     if (await replaceChannel(place, stored, await signChannelWith(channel, signer))) {
       return { channel, before, unchanged: false }
@@ -87,6 +82,25 @@ export async function changeChannel(change: ChannelChange): Promise<ChangedChann
       code: 'channel-contended',
     },
   )
+}
+
+/** The channel after this one. Throws a UserError where hosts would refuse it because of the key that signs it. */
+export function nextChannel(
+  place: ChannelPlace,
+  before: CurrentChannel,
+  draft: ChannelDraft,
+  at: { readonly nowSeconds: number; readonly expiryDays: number; readonly key: string },
+): BundleChannel {
+  if (draft.revoke?.includes(at.key) === true) throw keyRevoked(place, at.key)
+  return {
+    kind: 'bundle',
+    recipe: place.recipe,
+    channel: place.name,
+    serial: (before?.serial ?? 0) + 1,
+    published: channelTime(at.nowSeconds * 1000),
+    expires: at.expiryDays === 0 ? 0 : at.nowSeconds + Math.round(at.expiryDays * day),
+    ...draftOnly(draft),
+  }
 }
 
 /**

@@ -168,6 +168,13 @@ export function parseChannel(text: string): SignedChannel {
   return channelOf(read.kind, read.lines)
 }
 
+/** Reads what `renderChannel` made, and whose signature is to come. Throws a UserError with code `channel-malformed`. */
+export function parseUnsigned(text: string): { readonly content: BundleChannel; readonly publicKey: string } {
+  const { signature, ...content } = parseChannel(`${text}sig AA==\nsshsig AA==\n`)
+  if (content.kind !== 'bundle') throw malformed('it is the channel of an image')
+  return { content, publicKey: signature.key }
+}
+
 export interface VerifyOptions {
   /** Refuse a serial below this one. */
   readonly minSerial?: number

@@ -68,7 +68,7 @@ export async function publishRecipe(recipe: Recipe, ctx: Context, options: Publi
           dryRun: options.dryRun === true,
           signerFor: signers.choose,
           draft: (current, { nowSeconds, signer }) =>
-            draftOf(current, { bundle, agent, expiryDays, key: signer.publicKey }, nowSeconds),
+            publishDraft(current, { bundle, agent, expiryDays, key: signer.publicKey }, nowSeconds),
         })
         return { serial: channel.serial, unchanged }
       },
@@ -96,7 +96,7 @@ export async function sendObjects(
   ctx: Context,
   store: ObjectStore,
   recipe: string,
-  bundle: PackedBundle,
+  bundle: Pick<PackedBundle, 'bytes' | 'sha256'>,
   agent: Agent,
   dryRun: boolean,
 ): Promise<boolean> {
@@ -135,7 +135,8 @@ async function sendOnce(
   return outcome === 'stored'
 }
 
-interface Wanted {
+/** What a publish wants hosts to have, and how it is signed. */
+export interface Wanted {
   readonly bundle: PackedBundle
   readonly agent: Agent
   readonly expiryDays: number
@@ -143,7 +144,7 @@ interface Wanted {
 }
 
 /** What the channel should say; undefined where hosts would get nothing new from another publish. */
-function draftOf(
+export function publishDraft(
   current: SignedChannel<BundleChannel> | undefined,
   wanted: Wanted,
   nowSeconds: number,

@@ -1,5 +1,6 @@
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { pack as tarPack } from 'tar-stream'
+import { extract as tarExtract, pack as tarPack } from 'tar-stream'
 import { exitCodes, UserError } from '../errors.ts'
 
 /** One file or folder of an archive. */
@@ -32,6 +33,16 @@ export async function tarball(entries: readonly TarEntry[]): Promise<Buffer> {
   }
   pack.finalize()
   return bytes
+}
+
+/** The content of one file of an archive; undefined where it holds none of that path. Throws for what is no archive. */
+export async function readFromTar(archive: Buffer, path: string): Promise<Buffer | undefined> {
+  let found: Buffer | undefined
+  for await (const entry of Readable.from([archive]).pipe(tarExtract())) {
+    const content = await buffer(entry)
+    if (entry.header.name === path && entry.header.type === 'file') found = content
+  }
+  return found
 }
 
 /** Ustar holds 100 bytes, or 155 and 100 around one slash; beyond that tar needs extensions that not every tar reads. */

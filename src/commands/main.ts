@@ -16,6 +16,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   base: () => import('./base.ts'),
   store: () => import('./store.ts'),
   publish: () => import('./publish.ts'),
+  sign: () => import('./sign.ts'),
   rollout: () => import('./rollout.ts'),
   rollback: () => import('./rollback.ts'),
   hosts: () => import('./hosts.ts'),

@@ -54,6 +54,25 @@ export function chooseKey(
   return undefined
 }
 
+/**
+ * What signs with a given public key on this machine. Throws a UserError (exit code 2) where its private half is not here.
+ */
+export function signerOfKey(ctx: Pick<Context, 'config' | 'signal'>, publicKey: string, keyName?: string): Signer {
+  const { config, signal } = ctx
+  const name =
+    keyName ?? listKeys(config).find((key) => key.publicKey === publicKey && key.privateFile !== undefined)?.name
+  const signer =
+    name === undefined && process.env[signingKeyVariable] === undefined && config.signing !== undefined
+      ? commandSigner(config.signing, config.keysDir, signal)
+      : signerOf(loadSigningKey(config, name === undefined ? {} : { name }))
+  if (signer.publicKey === publicKey) return signer
+  throw new UserError(`the key that is here is not the one that is to sign: ${publicKey}`, {
+    hint: `prepare it for this key with --key, or sign where that one is`,
+    exitCode: 2,
+    code: 'no-signing-key',
+  })
+}
+
 /** A key at hand as what signs. */
 export function signerOf({ publicKey, privateKey }: SigningKey): Signer {
   return { publicKey, sign: async (message) => sign(null, message, privateKey) }

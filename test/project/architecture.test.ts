@@ -45,6 +45,7 @@ const layers: readonly (readonly string[])[] = [
     'lint/',
     'bundle/publish.ts',
     'bundle/change-channel.ts',
+    'bundle/offline.ts',
     'step-cache/',
     'package-cache/',
     'cache/',
