@@ -51,7 +51,7 @@ function addParts(parts: readonly UserDataPart[], to: Collector): void {
     const script = (what: string): UserScript => ({
       fileName: part.fileName ?? `part-${number}`,
       name: slug((part.fileName ?? `part-${number}`).replace(/\.(?:sh|bash|py|txt)$/, '')) || `part-${number}`,
-      what: part.fileName === undefined || parts.length === 1 ? what : `${what} ${part.fileName}`,
+      what: part.fileName === undefined || all.length === 1 ? what : `${what} ${part.fileName}`,
       text: source.text.replaceAll('\r\n', '\n'),
       locate: (line) => lineOf(source, line),
     })

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { cloudInitKeys, decodeWriteFile, readWithPyYaml } from '../support/cloud-init.ts'
 import { carriedLines, importText, lostLines, scriptOf } from './support.ts'
 
+const goesOn = '# parbake: allow no-errexit as in the original, what comes after a failed command runs all the same'
+
 const config = (text: string) => importText('cloud-config', `#cloud-config\n${text}`)
 
 describe('nothing is dropped silently', () => {
@@ -168,6 +170,7 @@ runcmd: [/run/a.sh]
     ])
     expect(scriptOf(imported, 'runcmd')).toBe(`\
 #!/bin/sh
+# parbake: allow no-errexit as in the original, what comes after a failed command runs all the same
 inputs=$PWD
 mkdir -p '/run'
 install -m 0700 -o 'daemon' -g 'adm' "$inputs"/'files/run/a.sh' '/run/a.sh'
@@ -190,6 +193,7 @@ runcmd:
 `)
     expect(scriptOf(imported, 'runcmd')).toBe(`\
 #!/bin/sh
+# parbake: allow no-errexit as in the original, what comes after a failed command runs all the same
 cd /
 echo "$HOME" && false
 'sh' '-c' 'echo '\\''it'\\'''\\''s'\\'' $0' 'two words' '3' 'True'
@@ -208,9 +212,9 @@ runcmd:
   - [touch, /srv/x]
 `)
     expect(scriptOf(imported, 'first-things')).toBe(
-      '#!/bin/sh\ncd /\n# First things\nfalse\n\n# Whatever its last command ends with, the whole script goes on.\ntrue\n',
+      `#!/bin/sh\n${goesOn}\ncd /\n# First things\nfalse\n\n# Whatever its last command ends with, the whole script goes on.\ntrue\n`,
     )
-    expect(scriptOf(imported, 'second-things')).toBe("#!/bin/sh\ncd /\n# Second things\n'touch' '/srv/x'\n")
+    expect(scriptOf(imported, 'second-things')).toBe(`#!/bin/sh\n${goesOn}\ncd /\n# Second things\n'touch' '/srv/x'\n`)
     expect(carriedLines(imported)).toEqual(['3 runcmd -> first-things', '5 runcmd -> second-things'])
   })
 

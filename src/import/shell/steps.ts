@@ -33,6 +33,9 @@ export interface ShellScript {
 
 const shell = /^#!\s*(?:\/usr)?\/bin\/(?:env\s+)?(?:ba|da|a)?sh(?:\s+(-\S+))?\s*$/
 
+const stopsAtErrors = /^#!.*\s-[a-z]*e|^\s*set\s.*(?:-\w*e|errexit)/m
+const goesOn = '# parbake: allow no-errexit as in the original, what comes after a failed command runs all the same'
+
 /** Adds the steps of a script, taken apart where that changes nothing, and tells what became of it. */
 export function addShellScript(script: ShellScript, to: Collector): void {
   const [firstLine = '', ...rest] = script.text.split('\n')
@@ -86,10 +89,12 @@ function addPart(script: ShellScript, part: Part, at: SourceLocation, to: Collec
   const when = script.when ?? (ofHost === undefined ? undefined : 'instance')
   const placed = script.placed.filter(({ destination, named = destination }) => part.traced.includes(named))
   const [shebang = '', ...lines] = part.body.split('\n')
-  const text =
-    placed.length === 0
-      ? part.body
-      : [shebang, 'inputs=$PWD', placeFiles(placed, '"$inputs"').trimEnd(), ...lines].join('\n')
+  const text = [
+    shebang,
+    ...(stopsAtErrors.test(part.body) ? [] : [goesOn]),
+    ...(placed.length === 0 ? [] : ['inputs=$PWD', placeFiles(placed, '"$inputs"').trimEnd()]),
+    ...lines,
+  ].join('\n')
   const decisive = ofHost ?? ofBoot
   const line = decisive === undefined ? undefined : script.locate(part.firstLine + decisive.line - 1).line
   const decided = decisive === undefined ? undefined : `line ${line ?? '?'} ${decisive.why}`
@@ -117,7 +122,7 @@ function addPart(script: ShellScript, part: Part, at: SourceLocation, to: Collec
 }
 
 function cdLine({ folder = '/' }: ShellScript): string {
-  return folder === '' ? 'cd\n' : `cd ${folder}\n`
+  return folder === '' ? 'cd || exit 1\n' : `cd ${folder}\n`
 }
 
 function describe(script: ShellScript, { heading = [] }: Part): { readonly description?: string } {
