@@ -11,6 +11,8 @@ export type PackageNames = Readonly<Partial<Record<Manager, readonly string[] | 
 export interface PackageWork {
   readonly install: readonly PackageNames[]
   readonly remove: readonly PackageNames[]
+  /** Install what packages recommend too, as far as the host's settings go. */
+  readonly recommended: boolean
   /** Fetch the lists before, where this converge has not done so. */
   readonly update: boolean
   /** Shell text that puts sources of packages in place by `add_source FILE DESTINATION`; '' for none. */
@@ -97,7 +99,7 @@ manage() { # VERB ARGUMENT...
 `
 
 /** The whole script of a packages step. */
-export function renderPackages({ install, remove, update, repositories }: PackageWork): string {
+export function renderPackages({ install, remove, recommended, update, repositories }: PackageWork): string {
   const places =
     repositories === ''
       ? ''
@@ -115,7 +117,7 @@ ${repositories}`
     places,
     remove.length === 0 ? '' : `${pick(remove, (name) => name.replace(/=.*/, ''))}${removeAll}`,
     fetch,
-    install.length === 0 ? '' : `${pick(install)}${installAll(install)}`,
+    install.length === 0 ? '' : `${pick(install)}${installAll(install, recommended)}`,
   ].join('')
 }
 
@@ -140,13 +142,13 @@ function asTaken(manager: Manager, name: string): string {
 }
 
 /** A pin may be older than what is there. */
-function installAll(entries: readonly PackageNames[]): string {
+function installAll(entries: readonly PackageNames[], recommended: boolean): string {
   const pinned = (manager: Manager) => entries.some((entry) => entry[manager]?.some((name) => name.includes('=')))
   return `if [ $# -gt 0 ]; then
   case $manager in
-  apt-get) manage install --no-install-recommends${pinned('apt-get') ? ' --allow-downgrades' : ''} "$@" ;;
-  dnf) manage install "$@" ;;
-  zypper) manage install --no-recommends${pinned('zypper') ? ' --oldpackage' : ''} "$@" ;;
+  apt-get) manage install${recommended ? '' : ' --no-install-recommends'}${pinned('apt-get') ? ' --allow-downgrades' : ''} "$@" ;;
+  dnf) manage install${recommended ? ' --setopt=install_weak_deps=True' : ''} "$@" ;;
+  zypper) manage install${recommended ? '' : ' --no-recommends'}${pinned('zypper') ? ' --oldpackage' : ''} "$@" ;;
   apk) manage add "$@" ;;
   esac
 fi

@@ -38,6 +38,9 @@ const schema = z
     repositories: z.array(repositorySchema).min(1).optional().meta({
       description: 'Further sources of packages, with the keys that sign them.',
     }),
+    recommended: z.boolean().optional().meta({
+      description: "Install what packages recommend too, unless the host's own settings say otherwise. Default false.",
+    }),
     update: z.boolean().optional().meta({
       description: 'Fetch the package lists before, once per converge. Default true.',
     }),
@@ -58,12 +61,13 @@ export const packages = defineStepType({
     await checkRepositories(repositories, context)
   },
   render: async (spec, context) => {
-    const { install = [], remove = [], repositories = [], update = true } = spec
+    const { install = [], remove = [], repositories = [], recommended = false, update = true } = spec
     const sources = await renderRepositories(repositories, context)
     if (sources === undefined) return undefined
     const script = renderPackages({
       install: install.map(namesOf),
       remove: remove.map(namesOf),
+      recommended,
       update,
       repositories: sources.script,
     })

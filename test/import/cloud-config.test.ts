@@ -53,7 +53,7 @@ users: [default, ada, {name: bob}]
       '8 packages by snap',
       '9 entry of runcmd',
     ])
-    expect(scriptOf(imported, 'packages')).toContain('  jq \\\n  tree\n')
+    expect(imported.steps.find(({ name }) => name === 'packages')?.keys['install']).toEqual(['jq', 'tree'])
   })
 
   test('templates are listed, and the rest is carried over', () => {
@@ -264,4 +264,15 @@ test('accounts may be baked, SSH keys are not, and rules for sudo are written on
     ],
   ])
   expect(notCarried.map(({ what }) => what)).toEqual(['users without default'])
+})
+
+test.each([
+  ['{mode: reboot}', true],
+  ['{mode: reboot, delay: now, condition: true}', true],
+  ['{mode: reboot, condition: test -e /run/x}', false],
+  ['{mode: poweroff}', false],
+])('power_state %s becomes a step: %s', (value, becomes) => {
+  const { steps, notCarried } = config(`runcmd: [ls]\npower_state: ${value}\n`)
+  expect(steps.some(({ name, keys }) => name === 'reboot' && keys['reboot'] === true)).toBe(becomes)
+  expect(notCarried).toHaveLength(becomes ? 0 : 1)
 })

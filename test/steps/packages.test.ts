@@ -248,3 +248,14 @@ describe('problems', () => {
     expect(text.match(/recipe\.yaml:\d+:\d+: /g)).toHaveLength(1)
   })
 })
+
+it.each([
+  [{}, ['install --no-install-recommends "$@"', 'manage install "$@"', 'install --no-recommends "$@"']],
+  [
+    { recommended: true },
+    ['apt-get) manage install "$@"', 'install --setopt=install_weak_deps=True "$@"', 'zypper) manage install "$@"'],
+  ],
+])('%j: recommended packages come only where they are asked for', async (keys, lines) => {
+  const { script } = await renderType('packages', { install: ['jq'], ...keys })
+  for (const line of lines) expect(script).toContain(line)
+})

@@ -6,10 +6,10 @@ import type { StepDraft } from '../model.ts'
 import { addShellScript } from '../shell/steps.ts'
 import type { PlacedFile } from '../volatile.ts'
 import { commandScript } from './commands.ts'
-import { addWriteFiles, readWriteFiles, type WriteFile } from './files.ts'
+import { addWriteFiles, isTrue, readWriteFiles, type WriteFile } from './files.ts'
 import { configModules, earlyModules, finalModules, lastModules, lostKeys, type ModuleRule } from './modules.ts'
 import { addPackages } from './packages.ts'
-import { itemsOf, textOf, type ConfigKey } from './read.ts'
+import { itemsOf, mappingOf, textOf, type ConfigKey } from './read.ts'
 import { singleStep } from './single.ts'
 import { addSshKeys, addUsers, userNames } from './users.ts'
 
@@ -36,7 +36,7 @@ export interface CloudInput {
 }
 
 const ownKeys = new Set(
-  'bootcmd write_files users groups ssh_authorized_keys packages package_update package_upgrade apt_update apt_upgrade runcmd'.split(
+  'bootcmd write_files users groups ssh_authorized_keys packages package_update package_upgrade apt_update apt_upgrade runcmd power_state'.split(
     ' ',
   ),
 )
@@ -97,6 +97,7 @@ export function addCloudInput(input: CloudInput, to: Collector): void {
   addModules(finalModules, config, to)
   for (const script of scripts) addScript(script, placed)
   addModules(lastModules, config, to)
+  addPowerState(config.get('power_state'), to)
   tellLost(config, to)
 }
 
@@ -155,6 +156,20 @@ function apartOfMounts(keys: readonly ConfigKey[], config: ReadonlyMap<string, C
   const paths = JSON.stringify([config.get('write_files')?.value ?? [], config.get('users')?.value ?? []])
   const isOwn = (point: string) => /^\/(?:mnt|media|data\d*)(?:\/|$)/.test(point) && !paths.includes(`"${point}/`)
   return points.every((point) => isOwn(point) || !point.startsWith('/')) ? 'plain' : undefined
+}
+
+/** A reboot that depends on nothing can be carried over: the agent knows how to go on behind one. */
+function addPowerState(key: ConfigKey | undefined, to: Collector): void {
+  if (key === undefined) return
+  const { mode, condition } = mappingOf(key.value) ?? {}
+  if (mode === 'reboot' && (condition === undefined || condition === null || isTrue(condition))) {
+    const draft = { name: 'reboot', description: 'Reboots once all else is done', when: 'instance' } as const
+    const step = to.step({ ...draft, keys: { type: 'script', reboot: true, run: 'true\n' } })
+    to.carried(key.at, key.key, [step], 'at once after the last step')
+  } else {
+    const hint = 'for a reboot in any case, write a step with `reboot: true`'
+    to.notCarried(key.at, key.key, 'recipes switch no hosts off, and reboot them without conditions', hint)
+  }
 }
 
 /** A module that nothing is said about would write what is so by default. */

@@ -179,10 +179,6 @@ const hostKeys: Reason = {
 export const lostKeys: Readonly<Record<string, Reason>> = {
   ...{
     final_message: ofAgent,
-    power_state: {
-      why: 'a recipe does not switch hosts off: it would do so in a bake too',
-      hint: 'where a reboot is wanted after the first converge, write a step with when: instance as the last one',
-    },
   },
   package_reboot_if_required: {
     why: 'a recipe does not reboot hosts',
