@@ -6,6 +6,7 @@ import { sortProblems } from '../util/schema-problems.ts'
 import type { YamlDocument, YamlPath } from '../util/yaml.ts'
 import { composeRecipe, type Composition, type PartStep } from './compose.ts'
 import { stepDigest } from './digest.ts'
+import { withSoftware } from './implied.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
 import type { Recipe, RenderedFile, Step } from './model.ts'
 import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
@@ -81,7 +82,8 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   }
   const problems: Problem[] = []
   const given = await givenParams(source.folder, options, problems)
-  const composition = await composeRecipe(source, { given, cacheDir: options.cacheDir, problems })
+  const composed = await composeRecipe(source, { given, cacheDir: options.cacheDir, problems })
+  const composition = { ...composed, steps: withSoftware(composed.steps) }
   problems.push(...nameProblems(source), ...composition.parts.flatMap(({ source: part }) => stepsProblems(part)))
   const { order, problems: orderProblems } = resolveOrder(orderNodes(composition.steps))
   problems.push(...orderProblems)

@@ -1,8 +1,10 @@
+import { ansible } from './ansible.ts'
 import { archive } from './archive.ts'
 import { directory } from './directory.ts'
 import { fetch } from './fetch.ts'
 import { file } from './file.ts'
 import { packages } from './packages.ts'
+import { puppet } from './puppet.ts'
 import { script } from './script.ts'
 import { service } from './service.ts'
 import { template } from './template.ts'
@@ -20,6 +22,8 @@ export const stepTypes = [
   service,
   fetch,
   archive,
+  ansible,
+  puppet,
 ] as const satisfies readonly StepType[]
 
 /** The step type of this name, or undefined. */

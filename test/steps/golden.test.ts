@@ -36,6 +36,18 @@ const cases: readonly (readonly [name: string, type: string, spec: Readonly<Reco
       repositories: [{ name: 'tools', apt: { url: 'https://tools.example/debian', key: 'tools.asc' } }],
     },
   ],
+  ['ansible', 'ansible', { playbook: 'site.yml' }],
+  [
+    'ansible-all',
+    'ansible',
+    { playbook: 'a b/site.yml', vars: { port: 80 }, tags: ['one', 'two'], skipTags: ['slow'] },
+  ],
+  ['puppet', 'puppet', { manifest: 'site.pp' }],
+  [
+    'puppet-all',
+    'puppet',
+    { manifest: 'manifests', modules: './modules/', hiera: 'hiera.yaml', facts: { role: "it's", port: 80 } },
+  ],
   [
     'fetch',
     'fetch',
