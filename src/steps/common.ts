@@ -15,6 +15,8 @@ const duration = z
     return z.NEVER
   })
 
+const inlineExecutable = z.boolean().optional().meta({ description: 'Whether it may be run. Default false.' })
+
 /** Keys that every step takes, whatever its type. */
 export const commonShape = {
   name: z
@@ -53,8 +55,8 @@ export const commonShape = {
       z.union(
         [
           z.string(),
-          z.strictObject({ content: z.string(), executable: z.boolean().optional() }),
-          z.strictObject({ base64: z.base64(), executable: z.boolean().optional() }),
+          z.strictObject({ content: z.string().meta({ description: 'Its text.' }), executable: inlineExecutable }),
+          z.strictObject({ base64: z.base64().meta({ description: 'Its bytes.' }), executable: inlineExecutable }),
         ],
         { error: 'must be a text, or a mapping with content or base64, and executable' },
       ),
