@@ -62,7 +62,7 @@ function ruleFindings(recipe: LintedRecipe): Finding[] {
         message,
         location,
         fix: ownFix,
-        step: step.step.name,
+        ...(step === undefined ? {} : { step: step.step.name }),
         ...(first?.line === undefined ? {} : { firstLine: first.line }),
       })
     })

@@ -87,7 +87,8 @@ export interface LintedRecipe {
 export type Report = (finding: {
   readonly message: string
   readonly location: SourceLocation
-  readonly step: LintedStep
+  /** Absent where the finding is about no step in particular. */
+  readonly step?: LintedStep
   /** Instead of the rule's own. */
   readonly fix?: string
   /** Where the command begins. */

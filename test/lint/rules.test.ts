@@ -330,6 +330,39 @@ describe('secrets', () => {
     expect(places((await lintSteps(env('DB_USER: x7-kq2-99'))).findings)).toEqual([])
   })
 
+  it('in parameters', async () => {
+    const text = (params: string) => `name: web\nparams:\n${params}\nsteps:\n${scriptStep('tool')}\n`
+    const bad = await lint({ 'recipe.yaml': text('  dbPassword: x7-kq2-99\n  apiToken: {default: x7-kq2-99}') })
+    expect(places(bad.findings)).toEqual(['secret-setting 3:15', 'secret-setting 4:23'])
+    const good = await lint({
+      'recipe.yaml': text('  dbUser: x7-kq2-99\n  apiToken: {default: changeme}\n  passwords: 3'),
+    })
+    expect(good.findings).toEqual([])
+  })
+
+  it('in any other key', async () => {
+    const step = (text: string) => `- name: a\n  type: packages\n  description: key ${text}\n  install: [jq=1.6-2]`
+    const { findings } = await lintSteps(step(token))
+    expect(findings.map(({ message }) => message)).toEqual(['description holds a token of GitHub'])
+    expect(places(findings)).toEqual(['secret-literal 5:16'])
+    expect((await lintSteps(step('ghp_x'))).findings).toEqual([])
+  })
+
+  it('in files that a step brings along', async () => {
+    const key = `-----BEGIN OPENSSH PRIVATE KEY-----\n${`${'b3BlbnNzaC1rZXktdjEAAAAABG5vbmUA'.repeat(2)}\n`.repeat(3)}`
+    const inputs = '- name: a\n  type: script\n  inputs: [keys, notes.txt]\n  run: tool'
+    const { findings } = await lint({ 'recipe.yaml': recipeOf(inputs), 'keys/id': key, 'notes.txt': 'PRIVATE KEY' })
+    expect(findings.map(({ message }) => message)).toEqual(['the input keys/id holds a private key'])
+    expect(places(findings)).toEqual(['secret-literal 5:11'])
+  })
+
+  it('by the name of the file that is written', async () => {
+    const netrc = (destination: string) =>
+      `- name: a\n  type: file\n  bake: never\n  content: machine x login y password k2v-77Qx\n  destination: ${destination}`
+    expect(places((await lintSteps(netrc('/srv/.netrc'))).findings)).toEqual(['secret-literal 6:12'])
+    expect(places((await lintSteps(netrc('/srv/notes'))).findings)).toEqual([])
+  })
+
   it('in the content of templates', async () => {
     const { findings } = await lintSteps(
       `- name: a\n  type: template\n  content: 'key=${token}'\n  destination: /etc/x`,

@@ -122,17 +122,17 @@ export const downloadRules: readonly Rule[] = [
     why:
       'A file that changes at its source changes hosts without a change of the recipe: the step digest stays the same, ' +
       'so one image has the old and the next the new content, or that of somebody else.',
-    fix: "check it after the download: echo 'SHA256  FILE' | sha256sum -c -; or use a signature (gpg --verify)",
+    fix: "use a step of type fetch or archive with its sha256; or check it: echo 'SHA256  FILE' | sha256sum -c -",
     example: {
       bad: `- name: tool
   type: script
   run: curl -fsSL -o /usr/local/bin/tool https://example.com/tool-1.2`,
       good: `- name: tool
-  type: script
-  run: |
-    curl -fsSL -o tool https://example.com/tool-1.2
-    echo 'c8ec…4d1e  tool' | sha256sum -c -
-    install -m 0755 tool /usr/local/bin/tool`,
+  type: fetch
+  url: https://example.com/tool-1.2
+  sha256: 1f0a1c5ed2f0c0b31c4d3a0e5a6b4c7d8e9fa0b1c2d3e4f5061728394a5b6c7d
+  destination: /usr/local/bin/tool
+  mode: '0755'`,
     },
     check: inScripts(({ script, report }) => {
       for (const call of script.calls) {

@@ -1,5 +1,8 @@
 import { namesSecret } from '../../seal/needles.ts'
-import { findSecrets, isPlaceholder } from '../../seal/secret-rules.ts'
+import { findFileSecrets, findSecrets, isPlaceholder } from '../../seal/secret-rules.ts'
+import type { RenderedFile } from '../../recipe/model.ts'
+import { formatPath } from '../../util/schema-problems.ts'
+import type { YamlPath } from '../../util/yaml.ts'
 import type { LintedRecipe, LintedStep, Report, Rule } from '../model.ts'
 
 function checkForms({ steps }: LintedRecipe, report: Report): void {
@@ -13,12 +16,43 @@ function checkForms({ steps }: LintedRecipe, report: Report): void {
         report({ message: `env.${name} holds ${why}`, location: step.locate('env', name), step })
       }
     }
-    for (const key of ['content', 'source']) {
-      const value = step.source?.raw[key]
-      for (const { why } of secretsIn(typeof value === 'string' ? value : undefined)) {
-        report({ message: `${key} holds ${why}`, location: step.locate(key), step })
+    for (const [path, text] of textsOf(step.source?.raw ?? {})) {
+      const [key] = path
+      // Looked at as what they come to.
+      if (key === 'env' || key === 'content' || (key === 'run' && step.script !== undefined)) continue
+      for (const { why } of secretsIn(text)) {
+        report({ message: `${formatPath(path)} holds ${why}`, location: step.locate(...path), step })
       }
     }
+    for (const file of step.step.rendered.files) checkFile(step, file, report)
+  }
+}
+
+/** All texts in a value, with their paths. */
+function textsOf(value: unknown, path: YamlPath = []): readonly (readonly [YamlPath, string])[] {
+  if (typeof value === 'string') return [[path, value]]
+  if (Array.isArray(value)) return value.flatMap((item: unknown, index) => textsOf(item, [...path, index]))
+  return [...entriesOf(value)].flatMap(([key, item]) => textsOf(item, [...path, key]))
+}
+
+/** Larger files are data. */
+const searchedBytes = 256 * 1024
+
+/** What the step brings along: its inputs, and what its type makes of its keys. */
+function checkFile(step: LintedStep, { path, content }: RenderedFile, report: Report): void {
+  if (content.length > searchedBytes) return
+  const text = content.toString('latin1')
+  const raw = step.source?.raw ?? {}
+  const isInput = !path.startsWith('.parbake/')
+  const { destination } = raw
+  const onHost = isInput ? `/${path}` : typeof destination === 'string' ? destination : ''
+  const key = isInput ? 'inputs' : ['content', 'template', 'source'].find((name) => raw[name] !== undefined)
+  for (const { why } of [...findSecrets(text), ...findFileSecrets(onHost, text)].slice(0, 1)) {
+    report({
+      message: isInput ? `the input ${path} holds ${why}` : `${onHost} holds ${why}`,
+      location: key === undefined ? step.locate() : step.locate(key),
+      step,
+    })
   }
 }
 
@@ -26,7 +60,9 @@ function secretsIn(text: string | undefined): { readonly offset: number; readonl
   return text === undefined ? [] : findSecrets(text).map(({ index, why }) => ({ offset: index, why }))
 }
 
-function checkSettings({ steps }: LintedRecipe, report: Report): void {
+function checkSettings(recipe: LintedRecipe, report: Report): void {
+  const { steps } = recipe
+  checkParams(recipe, report)
   for (const step of steps) {
     for (const [name, value] of Object.entries(step.step.rendered.env)) {
       if (isSecret(name, value) && secretsIn(value).length === 0) {
@@ -40,6 +76,27 @@ function checkSettings({ steps }: LintedRecipe, report: Report): void {
     const { script } = step
     if (script !== undefined) checkAssignments(step, script, report)
   }
+}
+
+/** Defaults of parameters, in each recipe.yaml that has steps. */
+function checkParams({ steps }: LintedRecipe, report: Report): void {
+  for (const document of new Set(steps.flatMap(({ source }) => source?.document ?? []))) {
+    for (const [name, definition] of entriesOf(entriesOf(document.value).get('params'))) {
+      const path = ['params', name]
+      const inner = entriesOf(definition)
+      const value = inner.has('default') ? inner.get('default') : definition
+      if (typeof value === 'string' && isSecret(name, value)) {
+        report({
+          message: `params.${name} is named like a secret, and everybody can read its default`,
+          location: document.locate(inner.has('default') ? [...path, 'default'] : path),
+        })
+      }
+    }
+  }
+}
+
+function entriesOf(value: unknown): ReadonlyMap<string, unknown> {
+  return new Map(typeof value === 'object' && value !== null ? Object.entries(value) : [])
 }
 
 function checkAssignments(step: LintedStep, script: NonNullable<LintedStep['script']>, report: Report): void {
@@ -81,7 +138,7 @@ export const secretRules: readonly Rule[] = [
   {
     id: 'secret-literal',
     severity: 'error',
-    finds: 'a private key, a token or a password in a URL, in a script, in env or in a content',
+    finds: 'a private key, a token or a password in a URL, in a script, in env, in a content or in an input',
     why,
     fix: 'let the step get it on the host at run time, with when: instance or bake: never; and replace it where it was used',
     example: {
@@ -98,7 +155,7 @@ export const secretRules: readonly Rule[] = [
   {
     id: 'secret-setting',
     severity: 'warning',
-    finds: 'a variable that is named like a secret and has its value in the recipe',
+    finds: 'a variable or a parameter that is named like a secret and has its value in the recipe',
     why,
     fix: 'let the step read it on the host at run time',
     example: {
