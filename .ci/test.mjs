@@ -93,8 +93,8 @@ function countTests(code, file) {
     (suite) => suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed'),
   )
   for (const suite of result.testResults) {
-    const name = relative(process.cwd(), suite.name)
-    if (brokenFiles.includes(suite)) failures.push(`${name}\n${indented(suite.message)}`)
+    const name = relative(process.cwd(), suite.name ?? '')
+    if (brokenFiles.includes(suite)) failures.push(`${name}\n${indented(suite.message ?? '')}`)
     for (const test of suite.assertionResults) {
       if (test.status !== 'failed') continue
       failures.push(`${name}: ${test.fullName}\n${indented(test.failureMessages.join('\n'))}`)

@@ -12,9 +12,10 @@ import { noEvidence, type Evidence, type PlanImage } from './evidence.ts'
 import { explain } from './explain.ts'
 import type { CostModel, Plan, PlannedStep, PlannedTuning, PlanSettings } from './model.ts'
 import { notesOf } from './notes.ts'
-import { earlierPredictions, predict } from './predict.ts'
+import { earlierPredictions, predict, type PredictOptions } from './predict.ts'
 import { reasonsOf, type Reasoned } from './reasons.ts'
 import { whatWouldChange } from './sensitivity.ts'
+import { stepsAtATime } from './schedule.ts'
 import { planSettings } from './settings.ts'
 import { floorFor, settled } from './stability.ts'
 
@@ -28,7 +29,7 @@ export interface PlanInput {
   readonly tunings?: readonly PlannedTuning[]
   /** Boots one by one and the images baked before; nothing by default. */
   readonly evidence?: Evidence
-  /** How hosts run steps; `serial` by default, as the agent does. */
+  /** How hosts run steps, as `executionOf` tells; `serial` by default. */
   readonly execution?: CostModel['execution']
 }
 
@@ -47,7 +48,12 @@ export function makePlan(input: PlanInput): Plan {
   const all = candidatesOf(recipe, profile, settings, evidence, model, floor)
   const eligibility = eligibilityOf(recipe.steps, new Map(profile.steps.map((step) => [step.digest, step])))
   const candidates = all.filter(({ step }) => eligibility.get(step.name)?.eligible === true)
-  const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, profile, evidence, applied)
+  const foretell: PredictOptions = {
+    tunings: applied,
+    ...(model.execution === 'parallel' && { atATime: (cpus: number) => stepsAtATime(recipe, cpus) }),
+  }
+  const unbaked = predict(profile, all, new Set(), evidence.boots, foretell)?.bakedSeconds
+  const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, unbaked)
   const best = choose(question)
   const kept = inForce === undefined ? undefined : settled(question, best, inForce)
   const members = kept ?? best.members
@@ -55,7 +61,7 @@ export function makePlan(input: PlanInput): Plan {
   const chosen = candidates.filter((_, index) => members[index] === 1)
   const baked = new Set(chosen.map(({ step }) => step.name))
   const saved = question.parallel && criticalSavings(question.parallel, candidates, members)
-  const prediction = predict(profile, all, baked, evidence.boots, { tunings: applied, criticalSaving: saved })
+  const prediction = predict(profile, all, baked, evidence.boots, { ...foretell, criticalSaving: saved })
   return {
     v: 1,
     recipe: recipe.name,
@@ -89,12 +95,9 @@ function questionOf(
   known: Pick<Question, 'candidates' | 'settings' | 'model' | 'thresholdSeconds'> & {
     readonly all: readonly Candidate[]
   },
-  profile: Profile,
-  evidence: Evidence,
-  tunings: readonly string[],
+  unbaked: number | undefined,
 ): Question {
   const { all, candidates, settings, model, thresholdSeconds } = known
-  const unbaked = predict(profile, all, new Set(), evidence.boots, { tunings })?.bakedSeconds
   const places = new Map(candidates.map(({ step }, index) => [step.name, index]))
   const indexes = new Map(all.map(({ step }, index) => [step.name, index]))
   return {

@@ -6,6 +6,7 @@ import { middle, type PlanImage } from './evidence.ts'
 import type { EarlierPrediction, Interval, Prediction } from './model.ts'
 import { aheadSeconds, hostKeysOf, noWait, rsaSecondsIn, waitForKey, type HostKeys } from './host-keys.ts'
 import { soonerInImage } from './image-start.ts'
+import { makespan } from './schedule.ts'
 import { assumed } from './settings.ts'
 
 /** Share of launches that the interval should hold. */
@@ -19,20 +20,28 @@ const studentT = [
   1.734, 1.729, 1.725, 1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701, 1.699, 1.697,
 ] as const
 
+export interface PredictOptions {
+  /** The tunings that the image gets. */
+  readonly tunings?: readonly string[]
+  /** Where steps run side by side: what the baked ones save of the longest chain. Counts where there are no boots to go by. */
+  readonly criticalSaving?: number | undefined
+  /** How many steps a host with so many processors runs at a time; one by default. */
+  readonly atATime?: (cpus: number) => number
+}
+
 /**
  * Launch-to-ready of an image in which `baked` steps are done. Each boot foretells it: what it took, less the steps that
  * it ran and the image has done, plus the medians of those that it found done and the image has not. Undefined where
- * no boot in which all steps ran was measured, for there is nothing then to compare with. `tunings` are those that
- * the image gets; `criticalSaving` is what the steps save where they run side by side.
+ * no boot in which all steps ran was measured, for there is nothing then to compare with.
  */
 export function predict(
   profile: Profile,
   candidates: readonly Candidate[],
   baked: ReadonlySet<string>,
   boots: readonly Report[] = [],
-  more: { readonly tunings?: readonly string[]; readonly criticalSaving?: number | undefined } = {},
+  more: PredictOptions = {},
 ): Prediction | undefined {
-  const { tunings = [], criticalSaving } = more
+  const { tunings = [], criticalSaving, atATime = () => 1 } = more
   const { allRan } = profile.ready
   if (allRan === undefined) return undefined
   const residualSeconds = candidates
@@ -40,16 +49,18 @@ export function predict(
     .reduce((sum, { costs }) => sum + costs.residualSeconds.value, 0)
   const onImages = newestImage(boots.filter((boot) => boot.image !== '' && boot.steps.some((step) => step.baked)))
   const onBase = boots.filter((boot) => boot.steps.length > 0 && ranAll(boot))
-  // Where steps run side by side, what one boot took says nothing of another set of steps.
-  const chosen = criticalSaving !== undefined ? [] : onImages.length > 0 ? onImages : onBase
+  const chosen = onImages.length > 0 ? onImages : onBase
   const keys = hostKeysOf(chosen)
   const starts = chosen.map((boot) => ({ boot, ...imageStart(boot, keys, tunings) }))
   const remainders =
     starts.length > 0
-      ? starts.map(({ boot, soonerSeconds }) => remainder(boot, profile, candidates, baked) - soonerSeconds)
+      ? starts.map(
+          ({ boot, soonerSeconds }) =>
+            remainder(boot, profile, candidates, { baked, limit: atATime(boot.cpus) }) - soonerSeconds,
+        )
       : [allRan.launchToReady.median - (criticalSaving ?? savedOf(candidates, baked))]
   // Savings on the critical path have the residual in them.
-  const added = criticalSaving === undefined ? residualSeconds : 0
+  const added = criticalSaving === undefined || starts.length > 0 ? residualSeconds : 0
   const samples = remainders.map((seconds) => Math.max(0, seconds) + added)
   const bakedSeconds = middle(samples)
   const unbakedSeconds = allRan.launchToReady.median
@@ -85,24 +96,35 @@ function savedOf(candidates: readonly Candidate[], baked: ReadonlySet<string>): 
     .reduce((sum, { wallSeconds }) => sum + (wallSeconds ?? 0), 0)
 }
 
-/** What one boot would have taken from the image, but for the residual. */
+/**
+ * What one boot would have taken from the image, but for the residual: less the time that its steps take by the agent's
+ * schedule, plus that of those that are left.
+ */
 function remainder(
   boot: Report,
   profile: Profile,
   candidates: readonly Candidate[],
-  baked: ReadonlySet<string>,
+  { baked, limit }: { readonly baked: ReadonlySet<string>; readonly limit: number },
 ): number {
   const byName = new Map(boot.steps.map((step) => [step.name, step]))
-  let seconds = boot.readyUptime + (firmwareOf(boot, profile) ?? 0)
-  for (const { step, wallSeconds } of candidates) {
-    const seen = byName.get(step.name)
+  const places = new Map(candidates.map(({ step }, index) => [step.name, index]))
+  const jobs = candidates.map(({ step, wallSeconds }) => {
+    const ran = ranSeconds(byName.get(step.name))
     byName.delete(step.name)
-    if (baked.has(step.name)) seconds -= ranSeconds(seen)
-    else if (ranSeconds(seen) === 0) seconds += wallSeconds ?? 0
-  }
+    return {
+      ran,
+      left: baked.has(step.name) ? 0 : ran === 0 ? (wallSeconds ?? 0) : ran,
+      needs: step.needs.flatMap((need) => places.get(need) ?? []),
+      packages: step.packages === true,
+    }
+  })
   // Steps that the recipe has no more.
-  for (const gone of byName.values()) seconds -= ranSeconds(gone)
-  return seconds
+  const gone = [...byName.values()].map((step) => ({ ran: ranSeconds(step), left: 0, needs: [], packages: false }))
+  const span = (pick: 'ran' | 'left') => {
+    const scheduled = [...jobs, ...gone].map((job) => ({ ...job, seconds: job[pick] }))
+    return makespan(scheduled, limit)
+  }
+  return boot.readyUptime + (firmwareOf(boot, profile) ?? 0) - span('ran') + span('left')
 }
 
 /** How a host of the image starts, beside one boot. */

@@ -5,6 +5,7 @@ import { currentImage } from '../image/images.ts'
 import { parseManifest, type ImageManifest } from '../image/manifest.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
 import type { Evidence } from '../plan/evidence.ts'
+import { executionOf } from '../plan/schedule.ts'
 import { makePlan } from '../plan/make-plan.ts'
 import type { Plan, PlannedTuning } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
@@ -65,15 +66,14 @@ export async function planRecipe(
 ): Promise<{ readonly plan: Plan; readonly profile: Profile; readonly fleet: FleetStatistics }> {
   const allowEmpty = recipe.steps.some((step) => step.bake === 'always')
   const { profile, fleet } = await loadFleet(context, recipe, { allowEmpty })
+  const evidence = await gatherEvidence(context, recipe, profile, options.channel ?? context.config.channel)
   const plan = makePlan({
     recipe,
     profile,
     settings: options.settings ?? context.config.plan,
     tunings: planTunings(context.config.tune, options.facts ?? {}),
-    evidence: {
-      ...(await gatherEvidence(context, recipe, profile, options.channel ?? context.config.channel)),
-      ...lateRate(fleet),
-    },
+    evidence: { ...evidence, ...lateRate(fleet) },
+    execution: executionOf(recipe, evidence.boots),
     ...(options.base === undefined ? {} : { base: options.base }),
   })
   return { plan, profile, fleet }

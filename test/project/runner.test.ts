@@ -43,7 +43,7 @@ function start(home: CliHome, bin: string, args: readonly string[]) {
   })
 }
 
-const result = (changes: object) => `echo '${JSON.stringify({ ...good, ...changes })}' > "$out"`
+const result = (changes: object) => `printf %s '${JSON.stringify({ ...good, ...changes })}' > "$out"`
 
 test.each<[string, Fakes, readonly string[], string, number]>([
   ['all is well', {}, [], '11 passed, 0 failed', 0],
@@ -92,4 +92,21 @@ test('a signal ends what runs and its children', async () => {
   expect((await ended).exitCode).toBe(130)
   await sleep(2500)
   expect(existsSync(survived)).toBe(false)
+})
+
+test('the end of the log says which tests failed, and how', async () => {
+  await using home = await cliHome()
+  const failed = { status: 'failed', fullName: 'adds up', failureMessages: ['expected 1 to be 2\n  at add.ts:3'] }
+  const testResults = [
+    { name: join(home.cwd, 'test/add.test.ts'), status: 'failed', assertionResults: [{ status: 'passed' }, failed] },
+    { name: join(home.cwd, 'test/bad.test.ts'), status: 'failed', message: 'no such module', assertionResults: [] },
+  ]
+  const bin = await outline(home, { vitest: `${result({ numFailedTests: 1, testResults })}; exit 1` })
+  const { stdout } = await collect(start(home, bin, ['--no-vm']))
+  expect(stdout.slice(stdout.indexOf('=== failed'))).toContain(
+    [
+      ...['=== failed', 'test/add.test.ts: adds up', '    expected 1 to be 2', '      at add.ts:3'],
+      ...['test/bad.test.ts', '    no such module'],
+    ].join('\n'),
+  )
 })

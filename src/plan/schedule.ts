@@ -1,0 +1,68 @@
+import type { CostModel } from './model.ts'
+import type { Recipe } from '../recipe/model.ts'
+import type { Report } from '../profile/report.ts'
+
+/** A step as the agent schedules it. */
+export interface Job {
+  readonly seconds: number
+  /** By index; all before it. */
+  readonly needs: readonly number[]
+  /** Uses the package manager, which only one step does at a time. */
+  readonly packages: boolean
+}
+
+/** As many steps as this run side by side where the recipe says nothing; a host with fewer processors runs one on each. */
+const mostByDefault = 4
+
+/** How many steps a host runs at a time. */
+export function stepsAtATime(recipe: Pick<Recipe, 'parallel'>, cpus: number): number {
+  return recipe.parallel ?? Math.min(mostByDefault, cpus)
+}
+
+/** `parallel` where steps of the recipe can run side by side on the hosts that were seen; without any, on two processors. */
+export function executionOf(
+  recipe: Pick<Recipe, 'parallel' | 'steps'>,
+  boots: readonly Pick<Report, 'cpus'>[],
+): CostModel['execution'] {
+  const most = Math.max(...(boots.length === 0 ? [2] : boots.map(({ cpus }) => stepsAtATime(recipe, cpus))))
+  const index = new Map(recipe.steps.map((step, place) => [step.name, place]))
+  const jobs = recipe.steps.map((step) => ({
+    seconds: 1,
+    needs: step.needs.flatMap((need) => index.get(need) ?? []),
+    packages: step.packages === true,
+  }))
+  return makespan(jobs, most) < jobs.length ? 'parallel' : 'serial'
+}
+
+/**
+ * Seconds until all are done, started as the agent does (bootstrap/agent.sh, `start_steps`): in their order, each as soon
+ * as what it needs has ended and fewer than `limit` run, one of the package manager's at a time. One at a time: their sum.
+ */
+export function makespan(jobs: readonly Job[], limit: number): number {
+  const ends = jobs.map(() => Number.POSITIVE_INFINITY)
+  const waiting = new Set(jobs.keys())
+  let running: { readonly end: number; readonly packages: boolean }[] = []
+  let now = 0
+  while (waiting.size > 0) {
+    for (const at of waiting) {
+      const job = jobs[at] as Job
+      const mayStart =
+        running.length < Math.max(1, limit) &&
+        job.needs.every((need) => (ends[need] as number) <= now) &&
+        !(job.packages && running.some((other) => other.packages))
+      if (!mayStart) continue
+      waiting.delete(at)
+      ends[at] = now + job.seconds
+      // What takes no time leaves its place to the next one at once.
+      if (job.seconds > 0) running.push({ end: now + job.seconds, packages: job.packages })
+    }
+    const next = Math.min(...running.map(({ end }) => end))
+    if (!Number.isFinite(next)) {
+      if ([...waiting].every((at) => !(jobs[at] as Job).needs.every((need) => (ends[need] as number) <= now))) break
+      continue
+    }
+    now = next
+    running = running.filter(({ end }) => end > now)
+  }
+  return Math.max(0, ...ends.filter((end) => Number.isFinite(end)))
+}
