@@ -85,6 +85,9 @@ describe('keys in channels', () => {
     await publish(host, 'one', { trust: [{ key: second.publicKey, notBefore: later }] })
     await host.converge()
     expect(await offered(host, 'two', {}, second)).toMatch(/is not valid before \d+/)
+    // Nor does what its own channel says of the time.
+    const early = { published: new Date((later + 1) * 1000).toISOString().replace('.000', '') }
+    expect(await offered(host, 'early', early, second)).toMatch(/is not valid before/)
     // A second word about the key does not make it valid earlier.
     expect(await offered(host, 'three', { trust: [{ key: second.publicKey, notBefore: 0 }] })).toBe('ran')
     expect(await offered(host, 'four', {}, second)).toMatch(/is not valid before/)
