@@ -99,12 +99,10 @@ export class CloudConfigBuilder {
    * which is left out once `users` has any entry. cloud-init changes little about a user that exists already.
    */
   user(user: CloudUser | 'default'): CloudConfigBuilder {
-    const name = user === 'default' ? user : (user.name ?? user.snapuser)
-    if (
-      name === undefined ||
-      (user !== 'default' && user.snapuser === undefined && !/^[a-z_][a-z0-9_-]*\$?$/.test(name))
-    ) {
-      throw invalid(`'${name}' is no user name`, 'use lower-case letters, digits, _ and -, a letter first')
+    // The name of a snap user comes from elsewhere.
+    const known = user === 'default' || user.snapuser !== undefined
+    if (!known && !/^[a-z_][a-z0-9_-]*\$?$/.test(user.name ?? '')) {
+      throw invalid(`'${user.name ?? ''}' is no user name`, 'use lower-case letters, digits, _ and -, a letter first')
     }
     return this.#append('users', user)
   }

@@ -102,17 +102,17 @@ export const build: BuildCommand = (app) =>
     })
 
 function checkCombination(options: Options): void {
-  const { seed, explain = false, output, outputFormat, target, seedUrl, instanceId, hostname, networkConfig } = options
-  const forSeed = { seedUrl, instanceId, hostname, networkConfig }
-  const wrong =
-    seed === undefined && Object.values(forSeed).some((value) => value !== undefined)
-      ? '--seed-url, --instance-id, --hostname and --network-config go with --seed'
-      : seed !== undefined && target !== 'nocloud'
-        ? '--seed is for --target nocloud'
-        : [seed !== undefined, explain, output !== undefined || outputFormat !== 'raw'].filter(Boolean).length > 1
-          ? '--seed, --explain and --output or --output-format exclude each other'
-          : undefined
-  if (wrong !== undefined) throw new UserError(wrong, { exitCode: 2 })
+  const { seedUrl, instanceId, hostname, networkConfig, output, outputFormat } = options
+  const seeds = options.seed !== undefined
+  const ofSeeds = [seedUrl, instanceId, hostname, networkConfig].some((value) => value !== undefined)
+  const ways = [seeds, options.explain === true, output !== undefined || outputFormat !== 'raw']
+  const rules: readonly (readonly [broken: boolean, rule: string])[] = [
+    [ofSeeds && !seeds, '--seed-url, --instance-id, --hostname and --network-config go with --seed'],
+    [seeds && options.target !== 'nocloud', '--seed is for --target nocloud'],
+    [ways.filter(Boolean).length > 1, '--seed, --explain and --output or --output-format exclude each other'],
+  ]
+  const broken = rules.find(([isBroken]) => isBroken)
+  if (broken !== undefined) throw new UserError(broken[1], { exitCode: 2 })
 }
 
 /** Prints the arguments for QEMU on stdout. */
@@ -175,8 +175,11 @@ function tagList(text: string): readonly string[] {
 
 async function handOver(context: CommandContext, recipe: string, userData: UserData, options: Options): Promise<void> {
   const { output, outputFormat } = options
-  const { formatOutput } = await import('../user-data/output.ts')
-  const form = formatOutput(outputFormat, recipe, userData)
+  // The usual case needs none of what the other forms load.
+  const asItIs = outputFormat === 'raw' && userData.encoding === 'none'
+  const form = asItIs
+    ? userData.bytes
+    : (await import('../user-data/output.ts')).formatOutput(outputFormat, recipe, userData)
   if (output !== undefined) await save(context, output, form)
   if (context.json) {
     const { target, format, text, bytes, sizeBytes, limitBytes, parts } = userData

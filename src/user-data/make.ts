@@ -6,7 +6,7 @@ import type { Reporter } from '../report/events.ts'
 import type { HostCredentials } from './agent-conf.ts'
 import { hostAccess, type HostAccessOverrides, type HostStore } from './host-access.ts'
 import { renderUserData, type UserData } from './render.ts'
-import { userDataTargets, type TargetName } from './targets.ts'
+import { userDataTargets, type TargetName, type UserDataTarget } from './targets.ts'
 
 export interface UserDataOverrides extends HostAccessOverrides {
   readonly channel?: string
@@ -27,7 +27,7 @@ export interface MakeUserDataInput {
   readonly trustedKeys: readonly string[]
   /** Compress the document as a whole. Absent: where it does not fit as text. */
   readonly gzip?: boolean
-  /** Gets warnings about secrets in the document. */
+  /** Gets warnings about the hosts' credentials. */
   readonly reporter?: Reporter
 }
 
@@ -48,7 +48,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
   checkChannelName(channel)
   const hostStore = await hostAccess(config, overrides, { env: process.env, serveCredentials })
   const credentials = await credentialsFor(hostStore, { ...input, channel })
-  warnAboutSecrets(input, credentials)
+  warnAboutCredentials(input, credentials)
   return renderUserData({
     target: input.target,
     stage0: loadStage0(),
@@ -99,13 +99,21 @@ async function serveCredentials(stateDir: string): Promise<{ accessKey: string; 
   return loadServeCredentials(stateDir)
 }
 
-function warnAboutSecrets(input: MakeUserDataInput, credentials: HostCredentials): void {
-  const target = userDataTargets[input.target]
+function warnAboutCredentials(input: MakeUserDataInput, credentials: HostCredentials): void {
+  const target: UserDataTarget = userDataTargets[input.target]
   if (credentials.auth === 'static' && target.instanceRoles) {
     input.reporter?.emit({
       type: 'warning',
       text: `this user-data holds a secret key, and every process on the host can read user-data`,
       hint: 'with --auth instance-role it would hold none',
+    })
+  }
+  // What runs on NoCloud may be anything, a machine of a cloud too.
+  if (credentials.auth === 'instance-role' && !target.instanceRoles && input.target !== 'nocloud') {
+    input.reporter?.emit({
+      type: 'warning',
+      text: `hosts on ${target.title} have no role that the agent could take credentials from`,
+      hint: 'use --auth static, presigned or anonymous',
     })
   }
   if (credentials.auth === 'presigned') {

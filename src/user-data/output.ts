@@ -22,7 +22,7 @@ export function formatOutput(form: OutputForm, recipe: string, userData: UserDat
     case 'cli':
       if (cliTakesTextOnly === true && userData.format === 'gzip') {
         throw new UserError(`the command line tool of ${title(userData)} reads user-data as text`, {
-          hint: 'leave out --format, or take another --output-format',
+          hint: 'give --format text, or take another --output-format',
           exitCode: 2,
         })
       }

@@ -116,7 +116,7 @@ write_files:
     ['is no PEM text', () => cloudConfig().caCertificate('/etc/ssl/x.pem')],
     ["'data' is no absolute path", () => cloudConfig().mount({ device: '/dev/vdb', path: 'data' })],
     ["'users' was set to something else than a list", () => cloudConfig({ users: 'a,b' }).user('default')],
-    ["'undefined' is no user name", () => cloudConfig().user({} as CloudUser)],
+    ["'' is no user name", () => cloudConfig().user({} as CloudUser)],
     ['final_message: not valid Unicode', () => cloudConfig().set('final_message', 'a\ud800b').render()],
   ])('refuses: %s', (message, build) => {
     expect(build).toThrow(UserError)

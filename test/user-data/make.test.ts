@@ -16,6 +16,7 @@ import { tempDir } from '../../src/system/temp.ts'
 import { hostAccess } from '../../src/user-data/host-access.ts'
 import { makeUserData } from '../../src/user-data/make.ts'
 import { readRecipeHeader } from '../../src/user-data/recipe-header.ts'
+import type { TargetName } from '../../src/user-data/targets.ts'
 import { readWithPyYaml } from '../support/cloud-init.ts'
 
 function recorder(): Reporter & { readonly warnings: string[] } {
@@ -168,23 +169,26 @@ describe('makeUserData', () => {
     expect(await tagsWith({ tags: [] })).toBeUndefined()
   })
 
-  it('warns of static keys where the platform has roles', async () => {
+  it('warns of static keys where the platform has roles, and of roles where it has none', async () => {
     await using dir = await tempDir('make')
     const config = await configIn(dir.path)
-    const make = async (auth: 'static' | 'instance-role') => {
+    const make = async (auth: 'static' | 'instance-role', target: TargetName) => {
       const reporter = recorder()
       await makeUserData({
         recipeName: 'web',
         config,
-        target: 'aws',
+        target,
         trustedKeys: ['x'],
         overrides: { auth },
         reporter,
       })
       return reporter.warnings
     }
-    expect(await make('static')).toEqual([expect.stringContaining('holds a secret key')])
-    expect(await make('instance-role')).toEqual([])
+    expect(await make('static', 'aws')).toEqual([expect.stringContaining('holds a secret key')])
+    expect(await make('static', 'hetzner')).toEqual([])
+    expect(await make('instance-role', 'aws')).toEqual([])
+    expect(await make('instance-role', 'nocloud')).toEqual([])
+    expect(await make('instance-role', 'hetzner')).toEqual([expect.stringContaining('Hetzner Cloud have no role')])
   })
 
   it('presigns what a host without keys needs, and no more', async () => {
