@@ -5,7 +5,7 @@ import { allowComments, namesOf, sift, type Sifted } from './allow.ts'
 import { lintedRecipe } from './linted.ts'
 import type { Finding, LintedRecipe } from './model.ts'
 import { isShellcheckId, rules } from './rules/registry.ts'
-import { shellcheckFindings } from './shellcheck.ts'
+import { shellcheckFindings, shellcheckJobs } from './shellcheck.ts'
 
 /** A recipe that loads, and its steps as written. */
 export interface LintInput {
@@ -31,20 +31,24 @@ export async function lintRecipes(
     const names = namesOf(id)
     return names.some((name) => only?.includes(name) ?? true) && !names.some((name) => except.includes(name))
   }
-  const linted: LintedRecipe[] = []
-  for (const { recipe, sources } of inputs) linted.push(await lintedRecipe(recipe, sources))
-  const asksShellcheck = isWanted('shellcheck') || (only ?? []).some(isShellcheckId)
-  const shell = asksShellcheck ? await shellcheckFindings(context, linted) : undefined
-  if (asksShellcheck && shell === undefined && linted.some(hasShell)) {
+  // What is read of a recipe's scripts is let go before the next: there may be hundreds.
+  const read = []
+  for (const { recipe, sources } of inputs) {
+    const linted = await lintedRecipe(recipe, sources)
+    read.push({ found: ruleFindings(linted), comments: commentsOf(linted), jobs: shellcheckJobs(linted) })
+  }
+  const jobs = isWanted('shellcheck') || (only ?? []).some(isShellcheckId) ? read.flatMap((one) => one.jobs) : []
+  const shellcheck = jobs.length > 0 ? await shellcheckFindings(context, jobs) : undefined
+  if (jobs.length > 0 && shellcheck === undefined) {
     context.reporter.emit({
       type: 'note',
       text: 'shellcheck is not installed, so what it finds in scripts is left out (apt-get install shellcheck)',
     })
   }
-  return linted.map((one) => {
-    const found = sortFindings([...ruleFindings(one), ...(shell?.get(one) ?? [])])
-    const isJudged = (id: string) => !isShellcheckId(id) || shell !== undefined
-    const { findings, allowed } = sift(found, commentsOf(one), allow, isJudged)
+  return read.map((one) => {
+    const found = [...one.found, ...(shellcheck === undefined ? [] : one.jobs.flatMap(shellcheck))]
+    const isJudged = (id: string) => !isShellcheckId(id) || shellcheck !== undefined
+    const { findings, allowed } = sift(sortFindings(found), one.comments, allow, isJudged)
     return {
       findings: sortFindings(findings.filter(({ id }) => isWanted(id))),
       allowed: allowed.filter(({ id }) => isWanted(id)),
@@ -68,10 +72,6 @@ function ruleFindings(recipe: LintedRecipe): Finding[] {
     })
   }
   return findings
-}
-
-function hasShell({ steps }: LintedRecipe): boolean {
-  return steps.some(({ script }) => script?.dialect !== undefined)
 }
 
 /** Of every file that findings can be in. */

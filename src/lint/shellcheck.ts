@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../system/atomic-file.ts'
 import { tempDir } from '../system/temp.ts'
 import { findTool } from '../system/find-tool.ts'
 import { sha256, type Sha256 } from '../util/sha256.ts'
-import type { Finding, LintedRecipe, LintedScript, LintedStep, Severity } from './model.ts'
+import type { Finding, LintedRecipe, LintedScript, Severity } from './model.ts'
 
 /** What shellcheck says of one place; lines and columns from 1. */
 interface Comment {
@@ -16,12 +16,15 @@ interface Comment {
   readonly message: string
 }
 
-/** A script as shellcheck gets it. */
-interface Job {
-  readonly step: LintedStep
-  readonly script: LintedScript
+/** A script as shellcheck gets it, and where its lines stand. */
+export interface ShellcheckJob {
+  readonly step: string
+  /** Names of the step's environment. */
+  readonly env: ReadonlySet<string>
   readonly text: string
   readonly digest: Sha256
+  readonly addedLines: number
+  readonly locateLine: LintedScript['locateLine']
 }
 
 const severities: Readonly<Record<string, Severity>> = {
@@ -40,41 +43,35 @@ const batch = 400
 /** Scripts whose findings are remembered. */
 const remembered = 20_000
 
+/** The shell scripts of a recipe. */
+export function shellcheckJobs({ steps }: LintedRecipe): readonly ShellcheckJob[] {
+  return steps.flatMap(({ step, script }) => {
+    if (script?.dialect === undefined) return []
+    const { addedLines, locateLine } = script
+    const text = addedLines === 0 ? script.text : `#!/bin/sh\nset -eu\n${script.text}`
+    const env = new Set(Object.keys(step.rendered.env))
+    return [{ step: step.name, env, text, digest: sha256(text), addedLines, locateLine }]
+  })
+}
+
 /**
- * What shellcheck finds in the shell scripts of recipes, by recipe; undefined where it is not installed. It runs once for all
- * scripts that it has not seen; what it said of the others is in the cache.
+ * What shellcheck finds in scripts, by script; undefined where it is not installed. It runs once for all that it has not
+ * seen; what it said of the others is in the cache.
  */
 export async function shellcheckFindings(
   context: Context,
-  recipes: readonly LintedRecipe[],
-): Promise<ReadonlyMap<LintedRecipe, readonly Finding[]> | undefined> {
+  jobs: readonly ShellcheckJob[],
+): Promise<((job: ShellcheckJob) => readonly Finding[]) | undefined> {
   const tool = await findTool('shellcheck')
   if (tool === undefined) return undefined
-  const jobs = recipes.map((recipe) => ({ recipe, jobs: recipe.steps.flatMap(jobsOf) }))
   const memory = await Memory.open(join(context.config.cacheDir, 'lint', 'shellcheck.json'), tool)
-  const unseen = new Map(
-    jobs
-      .flatMap((one) => one.jobs)
-      .flatMap(({ digest, text }) => (memory.has(digest) ? [] : [[digest, text] as const])),
-  )
+  const unseen = new Map(jobs.flatMap(({ digest, text }) => (memory.has(digest) ? [] : [[digest, text] as const])))
   const texts = [...unseen]
   for (let start = 0; start < texts.length; start += batch) {
     await runShellcheck(context, tool, texts.slice(start, start + batch), memory)
   }
   if (texts.length > 0) await memory.save()
-  return new Map(
-    jobs.map((one) => [
-      one.recipe,
-      one.jobs.flatMap((job) => memory.get(job.digest).flatMap((said) => findingOf(job, said))),
-    ]),
-  )
-}
-
-function jobsOf(step: LintedStep): Job[] {
-  const { script } = step
-  if (script?.dialect === undefined) return []
-  const text = script.addedLines === 0 ? script.text : `#!/bin/sh\nset -eu\n${script.text}`
-  return [{ step, script, text, digest: sha256(text) }]
+  return (job) => memory.get(job.digest).flatMap((said) => findingOf(job, said))
 }
 
 async function runShellcheck(
@@ -106,19 +103,19 @@ async function runShellcheck(
   }
 }
 
-function findingOf({ step, script }: Job, { line, column, level, code, message }: Comment): Finding[] {
+function findingOf(job: ShellcheckJob, { line, column, level, code, message }: Comment): Finding[] {
   // Names in lower case may come from the step's environment.
   const name = code === 2154 ? /^(\w+) is referenced/.exec(message)?.[1] : undefined
-  if (name !== undefined && Object.hasOwn(step.step.rendered.env, name)) return []
+  if (name !== undefined && job.env.has(name)) return []
   const id = `SC${code}`
   return [
     {
       id,
       severity: severities[level] ?? 'warning',
       message,
-      location: script.locateLine(Math.max(1, line - script.addedLines), column),
+      location: job.locateLine(Math.max(1, line - job.addedLines), column),
       fix: `see https://www.shellcheck.net/wiki/${id}`,
-      step: step.step.name,
+      step: job.step,
     },
   ]
 }

@@ -1,4 +1,4 @@
-import { globSource } from '../../seal/glob.ts'
+import { expandBraces, globSource } from '../../seal/glob.ts'
 import { sealList } from '../../seal/list.ts'
 import type { LintedRecipe, LintedScript, Report, Rule } from '../model.ts'
 import { hasOption, operands, optionValue, type Call } from '../shell/call.ts'
@@ -189,12 +189,13 @@ function* random({ calls, shell, text }: LintedScript): Generator<Source> {
 /** What the seal removes and a step may well write in the belief that it stays; `home-cache` and logs nobody misses. */
 const sealed = sealList
   .filter(({ id, must }) => (must.kind === 'absent' || must.kind === 'is' || id === 'machine-id') && !isUnmissed(id))
-  .map((entry) => ({
-    entry,
-    pattern: new RegExp(
-      `^(?:${entry.paths.map((path) => globSource(path, ['/root', '/home/[^/]+'])).join('|')})(?:/.*)?$`,
-    ),
-  }))
+  .map((entry) => ({ entry, pattern: new RegExp(`^(?:${sourceOf(entry.paths)})(?:/.*)?$`) }))
+
+function sourceOf(paths: readonly string[]): string {
+  // Nested braces give the same more than once.
+  const plain = new Set(paths.flatMap(expandBraces))
+  return [...plain].map((path) => globSource(path, ['/root', '/home/[^/]+'])).join('|')
+}
 
 function isUnmissed(id: string): boolean {
   return /^(?:logs-old|home-cache|package-cache|tmp-files|lost-found|shell-history|program-history)$/.test(id)

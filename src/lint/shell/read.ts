@@ -243,6 +243,7 @@ class Reader extends WordReader {
 
   private readsRedirect(draft: Draft): boolean {
     const start = this.at
+    if (!/[\d{<>&]/.test(this.text[start] ?? '')) return false
     const fd = /^(?:\d+|\{\w+\})(?=[<>])/.exec(this.text.slice(start, start + 20))?.[0]
     this.at += fd?.length ?? 0
     // Process substitutions are words.

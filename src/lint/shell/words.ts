@@ -1,5 +1,9 @@
 import type { Expansion, Word } from './model.ts'
 
+/** Characters that mean nothing but themselves, outside of quotes and inside. */
+const plain = /[^\s;&|<>()\\'"$`]+/y
+const plainInQuotes = /[^\\$`'"}]+/y
+
 /** Reads words with their quotes and expansions; the commands in substitutions are left to `list`. */
 export abstract class WordReader {
   protected at = 0
@@ -37,6 +41,8 @@ export abstract class WordReader {
       text += this.text.slice(start, this.at)
     }
     while (this.at < this.end) {
+      text += this.run(plain)
+      if (this.at >= this.end) break
       const char = this.text[this.at] ?? ''
       if (/[<>]/.test(char) && this.text[this.at + 1] === '(') {
         part(() => this.substitution())
@@ -82,6 +88,8 @@ export abstract class WordReader {
   protected quotedPart(closing: '"' | '}' | ''): boolean {
     let expands = false
     while (this.at < this.end) {
+      this.run(plainInQuotes)
+      if (this.at >= this.end) break
       const char = this.text[this.at]
       if (char === closing) return expands
       if (char === '\\') this.at += 2
@@ -150,6 +158,15 @@ export abstract class WordReader {
       if (char === ')') open -= 1
       this.at += 1
     }
+  }
+
+  /** Past all that the sticky pattern matches here. */
+  private run(pattern: RegExp): string {
+    pattern.lastIndex = this.at
+    const length = pattern.exec(this.text)?.[0].length ?? 0
+    const start = this.at
+    this.at = Math.min(this.end, start + length)
+    return this.text.slice(start, this.at)
   }
 
   protected takes(text: string): boolean {
