@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { KeyShape } from '../src/cloud-config/unknown-keys.ts'
 
 export interface Schema {
   readonly $ref?: string
@@ -37,13 +38,7 @@ export interface Schema {
 /** When a module runs, e.g. `config stage, once per instance`, by its name without `cc_`. */
 export type Timing = Readonly<Record<string, string>>
 
-/** What keys a value may have; the type that `src/cloud-config/unknown-keys.ts` reads. */
-interface Shape {
-  keys?: Record<string, Shape | 0>
-  patterns?: Record<string, Shape | 0>
-  items?: Shape
-  open?: true
-}
+type Shape = { -readonly [Key in keyof KeyShape]: KeyShape[Key] }
 
 /** Modules that Debian's cloud.cfg does not list, with the stage in which other distributions run them. */
 const stagesElsewhere: Readonly<Record<string, string>> = {
@@ -52,7 +47,6 @@ const stagesElsewhere: Readonly<Record<string, string>> = {
   raspberry_pi: 'config',
   resolv_conf: 'network',
   rh_subscription: 'config',
-  set_passwords: 'config',
   spacewalk: 'config',
   ubuntu_drivers: 'final',
   ubuntu_pro: 'config',
@@ -272,7 +266,7 @@ class ShapeFinder {
   }
 }
 
-function merge(one: Shape | 0 | undefined, other: Shape | 0): Shape | 0 {
+function merge(one: KeyShape | 0 | undefined, other: KeyShape | 0): KeyShape | 0 {
   if (one === undefined || one === 0) return other
   if (other === 0) return one
   return {
