@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { UserError } from '../errors.ts'
 import { type PolicyRole, policyRoles, storePolicy } from '../store/policy.ts'
+import { namePattern, nameRule } from '../util/name.ts'
 import type { App, BuildCommand, CommandContext } from './app.ts'
 
 const defaultPort = 9400
@@ -16,6 +17,7 @@ interface PolicyFlags {
   readonly for: PolicyRole
   readonly bucket?: string
   readonly prefix?: string
+  readonly recipe?: string
 }
 
 /** `parbake store serve` and `parbake store policy`. */
@@ -88,6 +90,7 @@ function buildPolicy(app: App): Command {
     .addOption(new Option('--for <role>', 'whose policy').choices(policyRoles).default('hosts'))
     .option('--bucket <name>', 'bucket (default: from the configured store)', parseBucket)
     .option('--prefix <prefix>', 'prefix in the bucket (default: from the configured store)')
+    .option('--recipe <name>', 'allow this recipe only (default: all)', parseRecipeName)
     .action(async (flags: PolicyFlags, command: Command) => printPolicy(await app.open(command), flags))
 }
 
@@ -103,13 +106,22 @@ async function printPolicy(context: CommandContext, flags: PolicyFlags): Promise
     })
   }
   const prefix = flags.prefix ?? (flags.bucket === undefined ? (configured?.prefix ?? '') : '')
-  context.printJson(storePolicy(flags.for, bucket, prefix.replaceAll(/^\/+|\/+$/g, '')))
+  const scope = {
+    prefix: prefix.replaceAll(/^\/+|\/+$/g, ''),
+    ...(flags.recipe === undefined ? {} : { recipe: flags.recipe }),
+  }
+  context.printJson(storePolicy(flags.for, bucket, scope))
 }
 
 function parsePort(text: string): number {
   const port = Number(text)
   if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('A port is 0 to 65535.')
   return port
+}
+
+function parseRecipeName(text: string): string {
+  if (!namePattern.test(text)) throw new InvalidArgumentError(`A recipe's name ${nameRule}.`)
+  return text
 }
 
 function parseBucket(text: string): string {

@@ -22,6 +22,11 @@ interface Grant {
   readonly delete: readonly string[]
 }
 
+/** Folders of DESIGN's layout in which every recipe has one of its own; the others are shared. */
+const perRecipe: ReadonlySet<string> = new Set([
+  ...['bundles', 'channels', 'history', 'rollouts', 'reports', 'rollups', 'images'],
+])
+
 /**
  * Folders of DESIGN's layout that each role needs. Nobody but a baker deletes anything but probes and leases, so that a
  * published version cannot be taken away.
@@ -29,9 +34,9 @@ interface Grant {
 const grants: Readonly<Record<PolicyRole, Grant>> = {
   hosts: { read: ['bundles', 'agents', 'channels'], write: ['reports'], list: [], delete: [] },
   publisher: {
-    read: ['bundles', 'agents', 'channels', 'reports', 'rollups', 'images', 'leases'],
-    write: ['bundles', 'agents', 'channels', 'rollups', 'leases'],
-    list: ['bundles', 'agents', 'channels', 'reports', 'rollups', 'images'],
+    read: ['bundles', 'agents', 'channels', 'history', 'rollouts', 'reports', 'rollups', 'images', 'leases'],
+    write: ['bundles', 'agents', 'channels', 'history', 'rollouts', 'rollups', 'leases'],
+    list: ['bundles', 'agents', 'channels', 'history', 'rollouts', 'reports', 'rollups', 'images', 'leases'],
     delete: ['leases'],
   },
   baker: {
@@ -43,10 +48,23 @@ const grants: Readonly<Record<PolicyRole, Grant>> = {
   },
 }
 
+export interface PolicyScope {
+  /** Of the store in the bucket, without slashes at the ends; '' by default. */
+  readonly prefix?: string
+  /** Allow this recipe only; all by default. */
+  readonly recipe?: string
+}
+
 /** The least a role can work with, as AWS IAM and MinIO policy. Pure. */
-export function storePolicy(role: PolicyRole, bucket: string, prefix = ''): PolicyDocument {
+export function storePolicy(
+  role: PolicyRole,
+  bucket: string,
+  { prefix = '', recipe }: PolicyScope = {},
+): PolicyDocument {
   const root = prefix === '' ? '' : `${prefix}/`
-  const objects = (folders: readonly string[]) => folders.map((folder) => `arn:aws:s3:::${bucket}/${root}${folder}/*`)
+  const keysIn = (folder: string) =>
+    `${root}${folder}/${recipe !== undefined && perRecipe.has(folder) ? `${recipe}/` : ''}*`
+  const objects = (folders: readonly string[]) => folders.map((folder) => `arn:aws:s3:::${bucket}/${keysIn(folder)}`)
   const grant = grants[role]
   const allow = (Sid: string, Action: readonly string[], folders: readonly string[]): PolicyStatement[] =>
     folders.length === 0 ? [] : [{ Sid, Effect: 'Allow', Action, Resource: objects(folders) }]
@@ -55,7 +73,16 @@ export function storePolicy(role: PolicyRole, bucket: string, prefix = ''): Poli
     Effect: 'Allow',
     Action: ['s3:ListBucket'],
     Resource: [`arn:aws:s3:::${bucket}`],
-    Condition: { StringLike: { 's3:prefix': grant.list.map((folder) => `${root}${folder}/*`) } },
+    Condition: { StringLike: { 's3:prefix': grant.list.map(keysIn) } },
+  }
+  // Without it a server answers 403 for what is not there, which a first publish could not tell from a wrong key. Such requests
+  // have no prefix; neither has a list of the whole bucket, whose names are the price.
+  const tellMissing: PolicyStatement = {
+    Sid: 'TellMissing',
+    Effect: 'Allow',
+    Action: ['s3:ListBucket'],
+    Resource: [`arn:aws:s3:::${bucket}`],
+    Condition: { Null: { 's3:prefix': ['true'] } },
   }
   // Hosts send reports in one put each and need no multipart upload.
   const write = role === 'hosts' ? ['s3:PutObject'] : ['s3:PutObject', 's3:AbortMultipartUpload']
@@ -65,7 +92,7 @@ export function storePolicy(role: PolicyRole, bucket: string, prefix = ''): Poli
       ...allow('ReadObjects', ['s3:GetObject'], grant.read),
       ...allow('WriteObjects', write, grant.write),
       ...allow('DeleteObjects', ['s3:DeleteObject'], grant.delete),
-      ...(grant.list.length === 0 ? [] : [list]),
+      ...(grant.list.length === 0 ? [] : [list, tellMissing]),
     ],
   }
 }

@@ -150,7 +150,10 @@ class S3Store implements ObjectStore {
       const total = Number(/\/(\d+)$/.exec(found.ContentRange ?? '')?.[1] ?? length)
       const toError = (error: unknown) => storeError({ url: this.url, verb: 'read', key, signal }, error)
       const source = found.Body as Readable
-      signal?.addEventListener('abort', () => source.destroy(new Error('aborted')), { once: true })
+      const abort = () => source.destroy(new Error('aborted'))
+      signal?.addEventListener('abort', abort, { once: true })
+      // A command that reads much has one signal for all of it.
+      source.once('close', () => signal?.removeEventListener('abort', abort))
       return { ...infoOf(key, total, found.ETag, found.LastModified), body: checkedBody(source, length, toError) }
     })
   }

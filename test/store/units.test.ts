@@ -86,7 +86,7 @@ describe('classifyStoreFailure', () => {
 
 describe('storePolicy', () => {
   it('lets hosts read what they run, write reports, and nothing else', () => {
-    expect(storePolicy('hosts', 'b', 'team/x')).toEqual({
+    expect(storePolicy('hosts', 'b', { prefix: 'team/x' })).toEqual({
       Version: '2012-10-17',
       Statement: [
         {
@@ -105,8 +105,20 @@ describe('storePolicy', () => {
     })
   })
 
+  it('keeps hosts of one recipe apart from all others', () => {
+    const resources = storePolicy('hosts', 'b', { recipe: 'web' }).Statement.flatMap(({ Resource }) => Resource)
+    expect(resources).toEqual([
+      'arn:aws:s3:::b/bundles/web/*',
+      'arn:aws:s3:::b/agents/*',
+      'arn:aws:s3:::b/channels/web/*',
+      'arn:aws:s3:::b/reports/web/*',
+    ])
+  })
+
   it.each([
     ['publisher', 'images'],
+    ['baker', 'history'],
+    ['baker', 'rollouts'],
     ['baker', 'channels'],
     ['baker', 'bundles'],
   ] as const)('does not let the %s write %s', (role, folder) => {

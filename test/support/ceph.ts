@@ -13,6 +13,8 @@ const execute = promisify(execFile)
 /** A one-node Ceph RGW on loopback, objects in memory. */
 export interface Ceph extends S3Account {
   createBucket(name: string): Promise<void>
+  /** Another account, which owns nothing and may do what bucket policies allow it. */
+  createUser(name: string): Promise<S3Account>
   /** Ends the daemons by pid, in the order rgw, osd, mon, and removes their folder. */
   stop(): Promise<void>
 }
@@ -39,6 +41,13 @@ export async function startCeph(): Promise<Ceph> {
     return {
       ...account,
       createBucket: (name) => createBucket(account, name),
+      createUser: async (name) => {
+        const user = { ...newKeys(), endpoint: account.endpoint }
+        const keys = ['--access-key', user.accessKey, '--secret-key', user.secretKey]
+        const args = ['-c', join(dir.path, 'ceph.conf'), 'user', 'create', `--uid=${name}`, `--display-name=${name}`]
+        await execute('radosgw-admin', [...args, ...keys], { timeout: 60_000 })
+        return user
+      },
       stop: async () => {
         process.off('exit', killAtExit)
         await stop()
@@ -92,13 +101,16 @@ async function bringUp(folder: string, daemons: ChildProcess[]): Promise<S3Accou
   await start('ceph-osd', '-i', '0')
   const account = {
     endpoint: `http://127.0.0.1:${rgwPort}`,
-    accessKey: `K${randomBytes(8).toString('hex')}`,
-    secretKey: randomBytes(20).toString('hex'),
+    ...newKeys(),
   }
   const keys = ['--access-key', account.accessKey, '--secret-key', account.secretKey]
   await run('radosgw-admin', 'user', 'create', '--uid=dev', '--display-name=dev', ...keys)
   await waitForPort(rgwPort, await start('radosgw', '-n', 'client.rgw'))
   return account
+}
+
+function newKeys() {
+  return { accessKey: `K${randomBytes(8).toString('hex')}`, secretKey: randomBytes(20).toString('hex') }
 }
 
 async function requirePrograms(): Promise<void> {
