@@ -199,6 +199,21 @@ done
     )
   })
 
+  it('passes shellcheck', async () => {
+    await using dir = await tempDir('cli-form')
+    const files = await Promise.all(
+      [...usable, ['nocloud', 'text', sampleUserData('nocloud', 'text')] as const].map(
+        async ([target, format, data]) => {
+          const file = join(dir.path, `${target}-${format}.sh`)
+          await writeFile(file, formatOutput('cli', 'web', data))
+          return file
+        },
+      ),
+    )
+    const { stdout } = await run('shellcheck', ['-f', 'gcc', ...files], { allowFailure: true })
+    expect(stdout).toBe('')
+  })
+
   it('of Azure cannot be given a compressed document', () => {
     const format = () => formatOutput('cli', 'web', sampleUserData('azure', 'gzip'))
     expect(format).toThrow(UserError)
