@@ -21,14 +21,15 @@ export const reservedNames: ReadonlySet<string> = new Set(
 
 /**
  * Fills in a template: `{{name}}` as it is (no HTML escaping), `{{sh name}}` quoted for sh, `{{#if}}` and `{{#unless}}`.
- * Unknown variables, helpers and partials are problems, all of them at once. Handlebars is loaded only where there is
- * something to fill in.
+ * Unknown variables, helpers and partials are problems, all of them at once. Handlebars is loaded only where there is more
+ * to fill in than known variables.
  */
 export async function fillTemplate(
   source: string,
   variables: Readonly<Record<string, ParamValue>>,
 ): Promise<TemplateResult> {
-  if (!source.includes('{{')) return { ok: true, text: source }
+  const plain = fillPlain(source, variables)
+  if (plain !== undefined) return { ok: true, text: plain }
   const { default: handlebars } = await import('handlebars')
   const engine = handlebars.create()
   engine.registerHelper('sh', (value: unknown) => shQuote(String(value)))
@@ -40,6 +41,18 @@ export async function fillTemplate(
   } catch (error) {
     return { ok: false, problems: [syntaxProblem(error, source)] }
   }
+}
+
+/** Does what Handlebars would, where the text has nothing but `{{name}}` and `{{sh name}}`; else undefined. */
+function fillPlain(source: string, variables: Readonly<Record<string, ParamValue>>): string | undefined {
+  let isPlain = true
+  const text = source.replaceAll(/\\?\{\{(?:(sh) +)?([A-Za-z_][A-Za-z0-9_]*)\}\}|\{\{/g, (found, helper, name) => {
+    const value = typeof name === 'string' && Object.hasOwn(variables, name) ? variables[name] : undefined
+    if (value === undefined || found.startsWith('\\') || reservedNames.has(String(name))) isPlain = false
+    return helper === 'sh' ? shQuote(String(value)) : String(value)
+  })
+  // A third brace makes another tag of it.
+  return isPlain && !/\{\{\{|\}\}\}/.test(source) ? text : undefined
 }
 
 function findProblems(
