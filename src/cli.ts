@@ -1,4 +1,7 @@
 #!/usr/bin/env node
-import { runCli } from './commands/main.ts'
+import { quickProgram } from './quick.ts'
 
+const quick = quickProgram(process.argv[2])
+const { runCli } = quick ?? (await import('./commands/main.ts'))
 process.exitCode = await runCli(process.argv)
+quick?.finish()

@@ -64,7 +64,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 }
 
 async function buildProgram(app: App, verb: string | undefined): Promise<Command> {
-  const chosen = verb !== undefined && Object.hasOwn(verbs, verb) ? [verb] : Object.keys(verbs)
+  // The version is told without any of them.
+  const isVersion = verb === '--version' || verb === '-V'
+  const chosen = isVersion ? [] : verb !== undefined && Object.hasOwn(verbs, verb) ? [verb] : Object.keys(verbs)
   const program = new Command('parbake')
     .description('Provision VMs at boot from object storage, measure what is slow, bake exactly that.')
     .version(packageVersion(), '-V, --version')

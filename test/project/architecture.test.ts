@@ -51,7 +51,7 @@ const layers: readonly (readonly string[])[] = [
     'cache/',
   ],
   ['commands/'],
-  ['cli.ts', 'index.ts'],
+  ['cli.ts', 'index.ts', 'quick.ts'],
 ]
 
 /** Types only, so nothing is loaded: every layer may name them. */
