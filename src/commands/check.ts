@@ -151,10 +151,9 @@ async function findRecipes(folder: string): Promise<string[]> {
   if (await exists(join(folder, 'recipe.yaml'))) return [folder]
   const parent = join(folder, 'recipes')
   const names = await readdir(parent).catch(() => [])
-  const recipes: string[] = []
-  for (const name of names.toSorted(compareCodeUnits)) {
-    if (await exists(join(parent, name, 'recipe.yaml'))) recipes.push(join(parent, name))
-  }
+  const folders = names.toSorted(compareCodeUnits).map((name) => join(parent, name))
+  const isRecipe = await Promise.all(folders.map((recipe) => exists(join(recipe, 'recipe.yaml'))))
+  const recipes = folders.filter((_, index) => isRecipe[index])
   if (recipes.length > 0) return recipes
   throw new UserError('there is no recipe here: neither recipe.yaml nor recipes/*/recipe.yaml', {
     hint: 'name the recipe folders to check',

@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises'
+import { realpathSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { UserError, type Problem, type SourceLocation } from '../errors.ts'
 import { fillTemplate } from '../steps/handlebars.ts'
@@ -69,7 +69,7 @@ interface Target {
  */
 export async function composeRecipe(root: RecipeSource, input: ComposeInput): Promise<Composition> {
   const composer = new Composer(input)
-  await composer.visit({ source: root, passed: new Map(), trail: [await realpath(root.file)] })
+  await composer.visit({ source: root, passed: new Map(), trail: [realpathSync(root.file)] })
   checkGivenNames(input.given, [...composer.declared], root.document.file, input.problems)
   const { parts } = composer
   return { parts, steps: parts.flatMap(stepsOf) }
@@ -130,7 +130,7 @@ class Composer {
     const { folder, checkout } = target
     let source: RecipeSource
     try {
-      source = await openRecipe(folder)
+      source = openRecipe(folder)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       const { message, location, hint } = error
@@ -138,7 +138,7 @@ class Composer {
       this.#input.problems.push({ message, location, ...(hint === undefined ? {} : { hint }) })
       return undefined
     }
-    const file = await realpath(source.file)
+    const file = realpathSync(source.file)
     if (checkout !== undefined && !isInside(checkout, file)) {
       return report('leaves the git repository that it came with')
     }

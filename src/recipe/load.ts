@@ -70,7 +70,7 @@ export function recipeError({ problems, file }: Extract<Inspection, { ok: false 
 export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOptions = {}): Promise<Inspection> {
   let source: RecipeSource
   try {
-    source = await openRecipe(folderOrFile)
+    source = openRecipe(folderOrFile)
   } catch (error) {
     if (!(error instanceof UserError) || error.location === undefined) throw error
     const { message, location, hint } = error

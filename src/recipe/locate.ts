@@ -1,8 +1,7 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { exitCodes, hasCode, messageOf, UserError } from '../errors.ts'
 import { displayPath } from '../util/display-path.ts'
-import { namePattern, nameRule } from '../util/name.ts'
 import { parseYaml, type YamlDocument } from '../util/yaml.ts'
 
 /** Where a recipe lies and what its file says, before any check but the YAML syntax. */
@@ -15,12 +14,13 @@ export interface RecipeSource {
 }
 
 /** Reads the YAML of a recipe folder, or of a recipe file. Throws UserError (exit code 2). */
-export async function openRecipe(folderOrFile: string): Promise<RecipeSource> {
+export function openRecipe(folderOrFile: string): RecipeSource {
   const given = resolve(folderOrFile)
-  const file = (await isFolder(given)) ? join(given, 'recipe.yaml') : given
+  const file = isFolder(given) ? join(given, 'recipe.yaml') : given
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    // Small files come sooner than a thread that reads them.
+    text = readFileSync(file, 'utf8')
   } catch (error) {
     const absent = hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')
     throw new UserError(`there is no recipe at ${displayPath(given)}${absent ? '' : `: ${messageOf(error)}`}`, {
@@ -39,21 +39,9 @@ export function recipeName(source: RecipeSource): unknown {
   return own === undefined ? basename(source.folder) : own
 }
 
-/** A recipe's name without checking the recipe: loads no schema library. Throws UserError (exit code 2). */
-export async function readRecipeName(folderOrFile: string): Promise<string> {
-  const source = await openRecipe(folderOrFile)
-  const name = recipeName(source)
-  if (typeof name === 'string' && namePattern.test(name)) return name
-  throw new UserError(`the recipe's name ${nameRule}, but is '${String(name)}'`, {
-    location: source.document.locate(['name']),
-    hint: `give it a name in ${source.document.file}`,
-    exitCode: exitCodes.usage,
-  })
-}
-
-async function isFolder(path: string): Promise<boolean> {
+function isFolder(path: string): boolean {
   try {
-    return (await stat(path)).isDirectory()
+    return statSync(path).isDirectory()
   } catch {
     return false
   }

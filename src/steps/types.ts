@@ -98,7 +98,13 @@ export function defineStepType<Schema extends z.ZodObject>(definition: {
   readonly requiresSoftware?: (spec: z.infer<Schema>) => Software | undefined
 }): StepType {
   const { check = async () => {}, schema, render, effects, runtimeOnly, requiresSoftware } = definition
-  const fitting = (raw: unknown) => schema.safeParse(raw).data
+  // All that is asked about a step goes by its keys.
+  const known = new WeakMap<object, z.infer<Schema> | undefined>()
+  const fitting = (raw: unknown): z.infer<Schema> | undefined => {
+    if (typeof raw !== 'object' || raw === null) return undefined
+    if (!known.has(raw)) known.set(raw, schema.safeParse(raw).data)
+    return known.get(raw)
+  }
   return {
     ...definition,
     check,

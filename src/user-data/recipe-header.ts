@@ -23,7 +23,7 @@ export async function readRecipeHeader(recipe: string): Promise<RecipeHeader> {
   if (namePattern.test(recipe) && !existsSync(recipe)) {
     return { name: recipe, everyMinutes: defaultEveryMinutes, fromFolder: false }
   }
-  const source = await openRecipe(recipe)
+  const source = openRecipe(recipe)
   const { document } = source
   if (typeof document.value !== 'object' || document.value === null || Array.isArray(document.value)) {
     throw new UserError('a recipe must be a mapping with steps', { location: document.locate([]), exitCode: 2 })

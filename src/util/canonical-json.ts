@@ -18,13 +18,13 @@ export function canonicalJson(value: Json): string {
   if (isArray(value)) {
     return `[${value.map(canonicalJson).join(',')}]`
   }
-  const members = Object.keys(value)
-    .toSorted(compareCodeUnits)
-    .flatMap((key) => {
-      const member = value[key]
-      return member === undefined ? [] : [`${JSON.stringify(key)}:${canonicalJson(member)}`]
-    })
-  return `{${members.join(',')}}`
+  let text = ''
+  // Without a comparison of its own, sort goes by code units.
+  for (const key of Object.keys(value).toSorted()) {
+    const member = value[key]
+    if (member !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`
+  }
+  return `{${text}}`
 }
 
 /** Array.isArray does not narrow readonly arrays. */

@@ -1,8 +1,8 @@
 import {
+  constructFromEvents,
   dump,
   EVENT_ID,
   getScalarValue,
-  load,
   parseEvents,
   SCALAR_STYLE,
   YAML11_SCHEMA,
@@ -56,7 +56,8 @@ export function parseYaml(text: string, file: string, { version = '1.2' }: Parse
   try {
     events = parseEvents(source, {})
     const empty = !events.some((event) => event.type !== EVENT_ID.DOCUMENT && event.type !== EVENT_ID.POP)
-    value = empty ? null : load(source, { maxAliases: 100, ...(version === '1.1' ? { schema: YAML11_SCHEMA } : {}) })
+    const schema = version === '1.1' ? { schema: YAML11_SCHEMA } : {}
+    value = empty ? null : onlyDocument(constructFromEvents(events, { source, maxAliases: 100, ...schema }))
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error
     throw syntaxError(error, source, file)
@@ -75,6 +76,11 @@ export function parseYaml(text: string, file: string, { version = '1.2' }: Parse
     },
     locateInText: (path, line, column) => at(offsetInText(source, find(root, path), line, column)),
   }
+}
+
+function onlyDocument(documents: readonly unknown[]): unknown {
+  if (documents.length > 1) throw new YAMLException('expected a single document in the stream, but found more')
+  return documents[0]
 }
 
 /**

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { formatUserError, UserError } from '../../src/errors.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
-import { readRecipeName } from '../../src/recipe/locate.ts'
 import { recipeFolder } from './support.ts'
 
 const yaml = `description: a demo
@@ -150,24 +149,6 @@ describe('loadRecipe', () => {
     expect(text.replaceAll(`${folder.path}/`, '')).toBe(
       "2 recipe.yaml:1:1: unknown key 'nmae'\n    nmae: x\n    ^\n  did you mean 'name'?\n" +
         'recipe.yaml:2:8: steps must be a list, but is the number 1\n    steps: 1\n           ^\nrecipe.yaml has 2 problems',
-    )
-  })
-})
-
-describe('readRecipeName', () => {
-  it.each([
-    ['name: other\nsteps: wrong\n', 'other'],
-    ['steps: []\n', 'web'],
-  ])('of %j', async (text, name) => {
-    await using folder = await recipeFolder({ 'recipe.yaml': text })
-    expect(await readRecipeName(folder.path)).toBe(name)
-  })
-
-  it('refuses what is no name', async () => {
-    await using folder = await recipeFolder({ 'recipe.yaml': 'name: A b\n' })
-    expect((await failure(readRecipeName(folder.path))).replaceAll(`${folder.path}/`, '')).toBe(
-      "2 recipe.yaml:1:7: the recipe's name must consist of a-z, 0-9 and -, at most 63 characters, without - at either end, " +
-        "but is 'A b'\n    name: A b\n          ^\n  give it a name in recipe.yaml",
     )
   })
 })
