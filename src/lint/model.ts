@@ -59,7 +59,7 @@ export interface LintedScript {
   /** Lines that parbake puts before the text when it runs. */
   readonly addedLines: number
   locate(offset: number): SourceLocation
-  locateLine(line: number, column: number): SourceLocation
+  readonly locateLine: (line: number, column: number) => SourceLocation
 }
 
 export interface LintedStep {

@@ -151,7 +151,19 @@ describe('what the seal removes', () => {
     const second = '\n- name: b\n  type: script\n  run: tar -xf /tmp/app.tar'
     const { findings } = await lintSteps(`${scriptStep('cp app.tar /tmp/app.tar')}${second}`)
     expect(findings.map(({ id, message }) => `${id}: ${message}`)).toEqual([
-      "sealed-path: step 'a' writes /tmp/app.tar and may be baked, but the seal removes it (temporary files; step 'b' uses it)",
+      "sealed-path: step 'a' writes /tmp/app.tar and may be baked, but the seal removes it (temporary files), and step 'b' uses it",
+    ])
+  })
+
+  it('and what is in memory only', async () => {
+    expect(await idsIn('touch /run/app.pid')).toEqual([])
+    const second = '\n- name: b\n  type: script\n  run: cat /run/app.pid'
+    expect((await lintSteps(`${scriptStep('touch /run/app.pid')}${second}`)).findings[0]?.message).toBe(
+      "step 'a' writes /run/app.pid and may be baked, but it is in memory only, and step 'b' uses it",
+    )
+    const folder = await lintSteps('- name: a\n  type: directory\n  path: /run/app')
+    expect(folder.findings.map(({ message }) => message)).toEqual([
+      "step 'a' writes /run/app and may be baked, but it is in memory only",
     ])
   })
 

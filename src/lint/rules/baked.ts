@@ -1,6 +1,7 @@
 import { expandBraces, globSource } from '../../seal/glob.ts'
 import { sealList } from '../../seal/list.ts'
-import type { LintedRecipe, LintedScript, Report, Rule } from '../model.ts'
+import type { Mention } from '../effects.ts'
+import type { LintedRecipe, LintedScript, LintedStep, Report, Rule } from '../model.ts'
 import { hasOption, operands, optionValue, type Call } from '../shell/call.ts'
 import type { ShellScript, Word } from '../shell/model.ts'
 import { inScripts } from './scripts.ts'
@@ -201,20 +202,21 @@ function isUnmissed(id: string): boolean {
   return /^(?:logs-old|home-cache|package-cache|tmp-files|lost-found|shell-history|program-history)$/.test(id)
 }
 
-const temporary = /^\/(?:var\/)?tmp\/[^/]+/
+/** What is gone with the bake: removed by the seal, or in memory only. */
+const temporary: readonly (readonly [RegExp, string])[] = [
+  [/^\/(?:var\/)?tmp\//, 'the seal removes it (temporary files)'],
+  [/^\/(?:var\/)?run\//, 'it is in memory only'],
+]
 
 function checkSealed({ steps }: LintedRecipe, report: Report): void {
   for (const step of steps) {
     if (!step.mayBeBaked) continue
     const { files, appends, folders } = step.effects
     for (const mention of [...files, ...appends, ...folders]) {
-      const { what } = mention
-      const found = sealed.find(({ pattern }) => pattern.test(what))
-      const reader = temporary.test(what) ? otherUser(steps, step, what) : undefined
-      if (found === undefined && reader === undefined) continue
-      const why = found?.entry.why ?? `temporary files; step '${reader}' uses it`
+      const why = whyGone(mention, step, steps)
+      if (why === undefined) continue
       report({
-        message: `step '${step.step.name}' writes ${what} and may be baked, but the seal removes it (${why})`,
+        message: `step '${step.step.name}' writes ${mention.what} and may be baked, but ${why}`,
         location: step.locateMention(mention),
         step,
       })
@@ -222,8 +224,20 @@ function checkSealed({ steps }: LintedRecipe, report: Report): void {
   }
 }
 
+/** Undefined where it is not gone, or where nobody is known to miss it. */
+function whyGone({ what, offset }: Mention, step: LintedStep, steps: LintedRecipe['steps']): string | undefined {
+  const found = sealed.find(({ pattern }) => pattern.test(what))
+  if (found !== undefined) return `the seal removes it (${found.entry.why})`
+  const why = temporary.find(([pattern]) => pattern.test(what))?.[1]
+  if (why === undefined) return undefined
+  const reader = otherUser(steps, step, what)
+  if (reader !== undefined) return `${why}, and step '${reader}' uses it`
+  // Scripts keep there what they need for themselves; a key says that the file is what the step is for.
+  return offset === undefined ? why : undefined
+}
+
 /** Name of another step that uses what this one leaves in a folder for temporary files. */
-function otherUser(steps: LintedRecipe['steps'], own: LintedRecipe['steps'][number], path: string): string | undefined {
+function otherUser(steps: LintedRecipe['steps'], own: LintedStep, path: string): string | undefined {
   return steps.find(
     (other) =>
       other !== own && other.effects.usesPaths.some(({ what }) => what === path || what.startsWith(`${path}/`)),
@@ -292,7 +306,7 @@ export const bakedRules: readonly Rule[] = [
   {
     id: 'sealed-path',
     severity: 'warning',
-    finds: 'a step that may be baked writes where the seal removes',
+    finds: 'a step that may be baked writes where the seal removes, or to memory only',
     why:
       'Before an image is published, the seal removes what names one machine or is secret: keys in home folders, the ' +
       "machine id, cloud-init's state, temporary files and more (src/seal/list.ts). A baked step is not run again on the " +
