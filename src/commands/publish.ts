@@ -31,10 +31,13 @@ export const build: BuildCommand = (app) =>
     .option('--signed <dir>', 'publish what was prepared and signed there')
     .action(async (folder: string | undefined, options: Options, command: Command) => {
       if ((folder === undefined) !== (options.signed !== undefined)) {
-        throw new UserError(folder === undefined ? 'which recipe?' : '--signed takes no recipe: it is in the folder', {
-          hint: `'parbake publish FOLDER', or 'parbake publish --signed DIR'`,
-          exitCode: 2,
-        })
+        throw new UserError(
+          folder === undefined ? "missing required argument 'recipe'" : '--signed takes no recipe: it is in the folder',
+          {
+            hint: `'parbake publish FOLDER', or 'parbake publish --signed DIR'`,
+            exitCode: 2,
+          },
+        )
       }
       const context = await app.open(command)
       const dryRun = options.dryRun === true
