@@ -1,7 +1,7 @@
 #!/bin/sh
 # parbake-agent: pulls a recipe's bundle from object storage, verifies it, runs the steps that are due, reports.
 #
-# Usage: parbake-agent boot|run|status|uninstall|version          (see usage below)
+# Usage: parbake-agent boot|run|status|log|diff|pause|resume|uninstall|version          (see usage below)
 # In:    /etc/parbake/agent.conf, name=value lines; read, never sourced
 # State: /var/lib/parbake (stamps, verified bundles, last channel), /run/parbake (lock, what lasts for one boot)
 # Out:   a report in the store, lines on the console at boot, /var/log/parbake.log
@@ -33,6 +33,7 @@ EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 LF='
 '
 INSTANCE_FILE=${PARBAKE_INSTANCE_FILE:-/var/lib/cloud/data/instance-id}
+COLLECTOR=${PARBAKE_COLLECTOR:-/var/lib/node_exporter/textfile_collector}
 CLOUD_ID=${PARBAKE_CLOUD_ID:-/run/cloud-init/cloud-id}
 OS_RELEASE=${PARBAKE_OS_RELEASE:-/etc/os-release}
 CLOUD_STATUS=${PARBAKE_CLOUD_STATUS:-/run/cloud-init/status.json}
@@ -40,7 +41,7 @@ TRIGGER=manual
 ERROR=
 
 say() {
-  case $TRIGGER in manual | bake) printf 'parbake: %s\n' "$*" >&2 ;; esac
+  case $TRIGGER in manual | bake | diff) printf 'parbake: %s\n' "$*" >&2 ;; esac
   {
     printf 'parbake: %s\n' "$*" >>"$LOGFILE"
     [ "$TRIGGER" != boot ] || printf 'parbake: %s\n' "$*" >>"$CONSOLE"
@@ -139,7 +140,7 @@ digest_of_text() { # TEXT, result in DIGEST
 # ------------------------------------------------------------------------------------------------------- configuration
 
 read_conf() {
-  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS=''
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS='' METRICS=''
   EVERY=15 URL_CHANNEL='' URL_OBJECTS='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
@@ -159,6 +160,7 @@ read_conf() {
     every) EVERY=$rc_value ;;
     trace) TRACE=$rc_value ;;
     tags) TAGS=$rc_value ;;
+    metrics) METRICS=$rc_value ;;
     imds) IMDS=$rc_value ;;
     url.channel) URL_CHANNEL=$rc_value ;;
     url.agent | url.bundle) URL_OBJECTS="$URL_OBJECTS$rc_value$LF" ;;
@@ -799,6 +801,15 @@ pull_channel() {
 # Makes sure that the bundle is unpacked in $STATE/bundles.
 pull_bundle() {
   [ ! -r "$STATE/bundles/$BUNDLE/index" ] || return 0
+  fetch_bundle || return
+  # On the disk before it has its name: a power cut may not leave half a bundle under it.
+  rm -rf "${STATE:?}/bundles/$BUNDLE"
+  sync
+  mv "$TMP/tree" "$STATE/bundles/$BUNDLE" && rm -f "$TMP/bundle" || fail "bundle $BUNDLE cannot be kept: is the disk full?" || return
+}
+
+# Leaves the bundle, verified and unpacked, in $TMP/tree.
+fetch_bundle() {
   phase bundle
   request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
   [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE" || return
@@ -808,11 +819,8 @@ pull_bundle() {
   if tar -tvzf "$TMP/bundle" 2>/dev/null | grep -q '^[^-d]\| link to \| -> \| /\|[ /]\.\.$\|[ /]\.\./'; then
     fail "bundle $BUNDLE holds more than files below its own folder: refused" || return
   fi
-  rm -rf "$TMP/tree" "${STATE:?}/bundles/$BUNDLE"
+  rm -rf "$TMP/tree"
   mkdir "$TMP/tree" && tar -xzf "$TMP/bundle" -C "$TMP/tree" 2>>"$LOGFILE" && [ -r "$TMP/tree/index" ] || fail "bundle $BUNDLE cannot be unpacked: is the disk full?" || return
-  # On the disk before it has its name: a power cut may not leave half a bundle under it.
-  sync
-  mv "$TMP/tree" "$STATE/bundles/$BUNDLE" && rm -f "$TMP/bundle"
 }
 
 # Remembers the channel only when its bundle is here, so that an interrupted run asks again.
@@ -1295,14 +1303,13 @@ END
     echo ']}'
   } | tr -d '\n' >"$STATE/report.json"
   echo >>"$STATE/report.json"
-  {
-    echo "$OUTCOME bundle=${BUNDLE:-none} finished=$wr_epoch"
-    cat "$TMP/status"
-  } >"$STATE/status"
+  write_status "$wr_epoch"
   if [ "$TRIGGER" = bake ]; then
     event "report $(cat "$STATE/report.json")"
     return 0
   fi
+  write_metrics "$wr_epoch"
+  bound_log
   request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$RUN_ID.json" "$TMP/answer" "$STATE/report.json" '' 65536
   case $CODE in
   2??) say 'report sent' ;;
@@ -1310,10 +1317,96 @@ END
   esac
 }
 
+# What anyone on the host may know of the last converge.
+write_status() { # UNIX_SECONDS
+  # Older agents made it for root alone.
+  [ "$TRIGGER" != boot ] || chmod 711 "$STATE"
+  umask 022
+  {
+    echo "$OUTCOME bundle=${BUNDLE:-none} finished=$1"
+    cat "$TMP/status"
+    echo "channel $RECIPE/$CHANNEL expires=${C_EXPIRES:-0} rollout=${ROLLOUT:--}"
+    echo "agent version=$VERSION image=${IMAGE:--}"
+    [ -z "$ERROR" ] || printf 'error %s\n' "$ERROR"
+  } >"$STATE/status.new" && mv "$STATE/status.new" "$STATE/status"
+  umask 077
+}
+
+# What node_exporter's textfile collector reads, where there is one or agent.conf names a file.
+write_metrics() { # UNIX_SECONDS
+  metrics_file || return 0
+  wm_labels="recipe=\"$RECIPE\",channel=\"$CHANNEL\"" wm_ok=1 wm_ran=0 wm_stamped=0 wm_failed=0 wm_blocked=0 wm_other=0
+  [ -z "$ERROR" ] || wm_ok=0
+  while read -r _ _ wm_outcome _; do
+    case $wm_outcome in
+    ran) wm_ran=$((wm_ran + 1)) ;;
+    stamped) wm_stamped=$((wm_stamped + 1)) ;;
+    failed) wm_failed=$((wm_failed + 1)) ;;
+    blocked) wm_blocked=$((wm_blocked + 1)) ;;
+    *) wm_other=$((wm_other + 1)) ;;
+    esac
+  done <"$TMP/status"
+  clock
+  seconds $((NOW - START))
+  replace_metrics "$METRICS" <<END
+# HELP parbake_converge_timestamp_seconds When the last converge that had work to do ended.
+# TYPE parbake_converge_timestamp_seconds gauge
+parbake_converge_timestamp_seconds{$wm_labels} $1
+# HELP parbake_converge_success 1 where the last converge was all well.
+# TYPE parbake_converge_success gauge
+parbake_converge_success{$wm_labels} $wm_ok
+# HELP parbake_converge_duration_seconds How long the last converge took.
+# TYPE parbake_converge_duration_seconds gauge
+parbake_converge_duration_seconds{$wm_labels} $SECONDS_TEXT
+# HELP parbake_steps Steps of the last converge by outcome.
+# TYPE parbake_steps gauge
+parbake_steps{$wm_labels,outcome="ran"} $wm_ran
+parbake_steps{$wm_labels,outcome="stamped"} $wm_stamped
+parbake_steps{$wm_labels,outcome="failed"} $wm_failed
+parbake_steps{$wm_labels,outcome="blocked"} $wm_blocked
+parbake_steps{$wm_labels,outcome="other"} $wm_other
+# HELP parbake_channel_serial Serial of the channel that this host has.
+# TYPE parbake_channel_serial gauge
+parbake_channel_serial{$wm_labels} ${C_SERIAL:-0}
+# HELP parbake_channel_expiry_timestamp_seconds When the channel expires; 0 for never.
+# TYPE parbake_channel_expiry_timestamp_seconds gauge
+parbake_channel_expiry_timestamp_seconds{$wm_labels} ${C_EXPIRES:-0}
+END
+  [ "$UNCHANGED" = yes ] && [ -n "$ERROR" ] || write_check "$1"
+}
+
+# That the store was asked and had nothing new: a file of its own, so that the others keep what they say.
+write_check() { # UNIX_SECONDS
+  replace_metrics "${METRICS%.prom}-check.prom" <<END
+# HELP parbake_check_timestamp_seconds When this host last saw a channel that it believes.
+# TYPE parbake_check_timestamp_seconds gauge
+parbake_check_timestamp_seconds{recipe="$RECIPE",channel="$CHANNEL"} $1
+END
+}
+
+# The file for metrics, in METRICS; false where there shall be none.
+metrics_file() {
+  [ "$TRIGGER" != bake ] || return 1
+  [ -n "$METRICS" ] || [ ! -d "$COLLECTOR" ] || METRICS=$COLLECTOR/parbake.prom
+  case $METRICS in /*.prom) ;; *) return 1 ;; esac
+}
+
+replace_metrics() { # FILE, text on standard input
+  (umask 022 && cat >"$1.new" && mv "$1.new" "$1") || say "metrics cannot be written to $1"
+}
+
+# One mebibyte at most, and as much of what came before.
+bound_log() {
+  bl_bytes=$(wc -c <"$LOGFILE") 2>/dev/null && [ "$bl_bytes" -gt 1048576 ] || return 0
+  mv -f "$LOGFILE" "$LOGFILE.1"
+}
+
 # --------------------------------------------------------------------------------------------------------------- converge
 
 #: agent stage0
 prepare() {
+  # Anyone may read the status that lies in it, by its name.
+  [ -d "$STATE" ] || { mkdir -p "${STATE%/*}" && mkdir -m 711 "$STATE"; } || fail "the folder $STATE cannot be made" || return
   for pr_dir in "$RUN/stamps" "$STATE/stamps" "$STATE/log" "$STATE/bundles" "$TMP"; do
     [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || fail "the folder $pr_dir cannot be made" || return
   done
@@ -1378,6 +1471,13 @@ converge() {
   esac
   # Just after a boot the unit is to converge first: cron must not take its place while cloud-init is still at work.
   if [ "$TRIGGER" = cron ] && [ $NOW -lt 60000 ] && [ ! -e "$RUN/attempted" ] && [ -e "$ETC/systemd/system/parbake-boot.service" ]; then return 0; fi
+  if is_paused; then
+    case $TRIGGER in
+    boot) say "paused, so nothing runs: $PAUSED" ;;
+    manual) say "scheduled converges are paused: $PAUSED" ;;
+    esac
+    [ "$TRIGGER" = manual ] || return 0
+  fi
   cv_status=1
   prepare && cv_status=2 && read_conf || {
     outcome
@@ -1394,7 +1494,11 @@ converge() {
   if pull_channel && pull_bundle && keep_channel; then
     phase wait
     FETCHED=$((NOW - START))
-    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && [ ! -e "$STATE/trial" ] && ! anything_due; then return 0; fi
+    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && [ ! -e "$STATE/trial" ] && ! anything_due; then
+      true >"$STATE/checked"
+      ! metrics_file || write_check "$(date +%s)"
+      return 0
+    fi
     await_config
     run_steps
   else
@@ -1460,9 +1564,26 @@ install_schedule() { # PROGRAM
   if [ "$is_minutes" -lt 1 ]; then is_minutes=1; fi
   if [ "$is_minutes" -gt 60 ]; then is_minutes=60; fi
   is_offset=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_minutes))
-  is_cron="$is_offset-59/$is_minutes *" is_timer="*:$is_offset/$is_minutes"
-  if [ $is_hours -gt 0 ]; then is_cron="$is_offset */$is_hours" is_timer="0/$is_hours:$is_offset"; fi
-  if [ $is_hours -gt 23 ]; then is_cron="$is_offset 0" is_timer="0:$is_offset"; fi
+  is_cron="$is_offset-59/$is_minutes * * * *" is_timer="OnCalendar=*:$is_offset/$is_minutes" is_splay=0
+  if [ $is_hours -gt 0 ]; then is_cron="$is_offset */$is_hours * * *" is_timer="OnCalendar=0/$is_hours:$is_offset"; fi
+  if [ $is_hours -gt 23 ]; then is_cron="$is_offset 0 * * *" is_timer="OnCalendar=0:$is_offset"; fi
+  is_title="every $EVERY minutes"
+  if [ -s "$STATE/schedule" ]; then
+    is_timer=
+    while read -r is_word is_value; do
+      case $is_word in
+      schedule) is_cron=$is_value is_title="at $is_value" ;;
+      calendar) is_timer=$is_timer${is_timer:+$LF}OnCalendar=$is_value ;;
+      splay) is_splay=$is_value ;;
+      esac
+    done <"$STATE/schedule"
+  fi
+  # All hosts have the same hour then, so each has a pause of its own before.
+  is_pause='' is_before=''
+  if [ "$is_splay" -gt 0 ]; then
+    is_splay=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_splay))
+    is_pause="sleep $is_splay; " is_before="ExecStartPre=/bin/sh -c 'sleep $is_splay'$LF"
+  fi
   umask 022
   if [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
@@ -1479,20 +1600,20 @@ ExecStart=$1 run --trigger boot"
   fi
   # The folder alone says little: other packages bring it too.
   if [ -d "$ETC/cron.d" ] && { have cron || have crond; }; then
-    replace "$ETC/cron.d/parbake" "# parbake converges every $EVERY minutes
-$is_cron * * * root test -x $1 && $1 run --trigger cron"
+    replace "$ETC/cron.d/parbake" "# parbake converges $is_title
+$is_cron root ${is_pause}test -x $1 && $1 run --trigger cron"
   elif [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake.service" "[Unit]
 Description=parbake: converge
 
 [Service]
 Type=oneshot
-ExecStart=$1 run --trigger cron"
+${is_before}ExecStart=$1 run --trigger cron"
     replace "$ETC/systemd/system/parbake.timer" "[Unit]
 Description=parbake: converge
 
 [Timer]
-OnCalendar=$is_timer
+$is_timer
 Persistent=true
 
 [Install]
@@ -1505,16 +1626,26 @@ WantedBy=timers.target"
 }
 
 #: agent
-# The recipe may ask for another interval than the one that came with the user-data.
+# The recipe may ask for other times than came with the user-data: an interval, or `schedule` with the five fields of cron,
+# `calendar` with the same for systemd, `splay` with the seconds over which hosts spread.
 update_schedule() {
   [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ] || return 0
-  while read -r us_name us_value _; do
-    if [ "$us_name" = every ] && [ "$us_value" != "$EVERY" ] && is_number "$us_value"; then
-      EVERY=$us_value
-      echo "$EVERY" >"$STATE/every"
-      install_schedule "$SELF"
-    fi
+  us_every=$EVERY us_new='' us_old=''
+  while IFS= read -r us_line; do
+    us_value=${us_line#* }
+    case $us_line in
+    'every '*) ! is_number "$us_value" || us_every=$us_value ;;
+    'splay '*) ! is_number "$us_value" || us_new=$us_new$us_line$LF ;;
+    'schedule '*) case $us_value in *[!0-9*,/\ -]*) ;; *) us_new=$us_new$us_line$LF ;; esac ;;
+    'calendar '*) case $us_value in *[!0-9A-Za-z*,:\ -]*) ;; *) us_new=$us_new$us_line$LF ;; esac ;;
+    esac
   done <"$STATE/bundles/$BUNDLE/index"
+  while IFS= read -r us_line; do us_old=$us_old$us_line$LF; done 2>/dev/null <"$STATE/schedule"
+  [ "$us_every" != "$EVERY" ] || [ "$us_new" != "$us_old" ] || return 0
+  EVERY=$us_every
+  echo "$EVERY" >"$STATE/every"
+  printf %s "$us_new" >"$STATE/schedule"
+  install_schedule "$SELF"
 }
 
 #: agent stage0
@@ -1531,21 +1662,122 @@ uninstall() {
     rm -f "$ETC/systemd/system/parbake.timer" "$ETC/systemd/system/parbake.service"
     systemctl daemon-reload
   fi
+  METRICS=''
+  [ ! -r "$CONF" ] || read_conf
+  ! metrics_file || rm -f "$METRICS" "${METRICS%.prom}-check.prom"
   rm -rf "$STATE" "$RUN"
-  rm -f "$CONF" "$LOGFILE" "$SELF" "$SELF.previous" "$SELF.new" "$STAGE0"
+  rm -f "$CONF" "$LOGFILE" "$LOGFILE.1" "$SELF" "$SELF.previous" "$SELF.new" "$STAGE0"
   rmdir "${CONF%/*}" "${STAGE0%/*}" 2>/dev/null
   echo 'parbake: removed; what the steps did stays' >&2
 }
 
+# Works for anyone who may enter the folder of the state; what only root may read is not in it.
 status() {
   cat "$STATE/status" 2>/dev/null || {
     echo 'no converge has finished on this host yet'
     return 1
   }
+  [ ! -e "$STATE/checked" ] || echo "checked $(date -r "$STATE/checked" +%s)"
+  ! is_paused || echo "paused $PAUSED"
+}
+
+# True where scheduled converges shall not run now; PAUSED says until when and why.
+is_paused() {
+  [ -s "$STATE/paused" ] || return 1
+  read -r ip_until PAUSED <"$STATE/paused"
+  is_number "$ip_until" || ip_until=0
+  [ "$ip_until" -eq 0 ] || [ "$(date +%s)" -lt "$ip_until" ] || return 1
+  if [ "$ip_until" -gt 0 ]; then PAUSED="until $ip_until: $PAUSED"; fi
+}
+
+pause() { # [--for NUMBER[smhd]] [REASON]
+  pa_until=0
+  if [ "${1:-}" = --for ]; then
+    pa_number=${2:-} pa_unit=60
+    case $pa_number in
+    *s) pa_unit=1 ;;
+    *h) pa_unit=3600 ;;
+    *d) pa_unit=86400 ;;
+    esac
+    pa_number=${pa_number%[smhd]}
+    is_number "$pa_number" && [ "$pa_number" -gt 0 ] || usage || return
+    pa_until=$(($(date +%s) + pa_number * pa_unit))
+    shift 2
+  fi
+  prepare || return 1
+  umask 022
+  replace "$STATE/paused" "$pa_until ${*:-no reason given}"
+  pa_status=$?
+  umask 077
+  [ $pa_status -eq 0 ] && is_paused && say "paused: $PAUSED" || fail "$STATE cannot be written: are you root?" || return
+}
+
+resume() {
+  rm -f "$STATE/paused" && say 'scheduled converges go on' || fail "$STATE cannot be written: are you root?" || return
+}
+
+show_log() { # [STEP]
+  sl_file=$LOGFILE
+  if [ $# -gt 0 ]; then
+    is_name "$1" || usage || return
+    sl_file=$STATE/log/$1.log
+  fi
+  [ -r "$sl_file" ] || fail "$sl_file is not there, or you are not root" || return
+  cat "$sl_file"
+}
+
+# What the next converge would do. Changes nothing but what lies in /run.
+diff() {
+  TRIGGER=diff LOGFILE=/dev/null TRIES=2 PHASES='' TMP=$RUN/diff
+  prepare && read_conf || return 2
+  find_instance
+  df_bundle=none df_serial=none df_all=' ' df_count=0
+  ! [ -r "$KEPT" ] || ! read_channel "$KEPT" || df_bundle=$BUNDLE df_serial=$C_SERIAL
+  df_old=$STATE/bundles/$df_bundle/index
+  pull_channel || return 1
+  df_new=$STATE/bundles/$BUNDLE
+  if [ ! -r "$df_new/index" ]; then
+    fetch_bundle || return 1
+    df_new=$TMP/tree
+  fi
+  echo "channel $RECIPE/$CHANNEL serial=$C_SERIAL now=$df_serial"
+  echo "bundle $BUNDLE now=$df_bundle"
+  digest_of "$SELF" && [ "$DIGEST" = "$C_AGENT" ] || echo "agent $C_AGENT now=$DIGEST"
+  while IFS= read -r df_line; do
+    set -- $df_line
+    [ "${1:-}" = step ] || continue
+    read_step "$@" || fail "bundle $BUNDLE has a malformed index" || return
+    df_all="$df_all$S_NAME "
+    stamp_of "$S_WHEN" "$S_DIGEST"
+    [ -z "$STAMP" ] || [ ! -e "$STAMP" ] || continue
+    WHY=$S_WHEN
+    if ! applies "$df_new/steps/$S_INDEX/if"; then
+      WHY=not-applicable
+    else
+      df_count=$((df_count + 1))
+      [ "$S_WHEN" != change ] || step_change
+    fi
+    echo "step $S_NAME $WHY"
+  done <"$df_new/index"
+  while read -r df_kind _ df_name _; do
+    case $df_kind$df_all in step*" $df_name "*) ;; step*) echo "step $df_name removed" ;; esac
+  done 2>/dev/null <"$df_old"
+  echo "due $df_count"
+  rm -rf "$TMP"
+}
+
+# Why a step of the next bundle is due, in WHY: its digest is another than before, or there was none, or it did not get done.
+step_change() {
+  WHY=new
+  while read -r _ _ sc_name sc_digest _; do
+    [ "$sc_name" = "$S_NAME" ] || continue
+    WHY="changed from $sc_digest"
+    [ "$sc_digest" != "$S_DIGEST" ] || WHY=unfinished
+  done 2>/dev/null <"$df_old"
 }
 
 usage() {
-  echo 'usage: parbake-agent boot | run [--trigger cron|manual] | status | uninstall | version' >&2
+  echo 'usage: parbake-agent boot | run [--trigger cron|manual] | status | log [STEP] | diff | pause [--for 2h] [REASON] | resume | uninstall | version' >&2
   return 2
 }
 
@@ -1553,6 +1785,18 @@ main() {
   m_command=${1:-}
   [ $# -eq 0 ] || shift
   BAKE_STEPS='' EVENTS=''
+  case $m_command in
+  pause)
+    pause "$@"
+    return
+    ;;
+  log)
+    [ $# -gt 1 ] || {
+      show_log "$@"
+      return
+    }
+    ;;
+  esac
   while [ $# -gt 1 ]; do
     case $1 in
     --trigger) TRIGGER=$2 ;;
@@ -1578,6 +1822,8 @@ main() {
     converge
     ;;
   status) status ;;
+  diff) diff ;;
+  resume) resume ;;
   uninstall) uninstall ;;
   version) echo "$VERSION" ;;
   *) usage ;;

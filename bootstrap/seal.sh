@@ -83,8 +83,9 @@ seal_swap() {
 
 seal_parbake() {
   drop "$STATE/instances" "$STATE/log" "$STATE/report.json" "$STATE/status" "$STATE/every" "$STATE/tmp" /etc/parbake \
+    "$STATE/schedule" "$STATE/keys" "$STATE/paused" "$STATE/trial" "$STATE/agent.refused" "$STATE/checked" \
     /etc/apt/apt.conf.d/00parbake-bake /etc/dpkg/dpkg.cfg.d/00parbake-bake
-  [ -d "$STATE" ] || { mkdir -p "$STATE" && chmod 700 "$STATE"; }
+  [ -d "$STATE" ] || { mkdir -p "$STATE" && chmod 711 "$STATE"; }
   printf '%s\n' "$IMAGE_ID" >"$STATE/image" || failed "cannot write $STATE/image"
 }
 

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts'
-import type { Recipe, Step, When } from '../recipe/model.ts'
+import type { Recipe, RecipeSchedule, Step, When } from '../recipe/model.ts'
 import { namePattern } from '../util/name.ts'
 import { isSha256, type Sha256 } from '../util/sha256.ts'
 
@@ -23,6 +23,8 @@ export type StepFlag = 'packages' | 'reboot'
 export interface BundleIndex {
   readonly recipe: string
   readonly everyMinutes: number
+  /** When hosts converge by the calendar; absent: every `everyMinutes`. */
+  readonly schedule?: RecipeSchedule
   /** As many steps may run at a time; absent: as many as there are processors, at most 4. */
   readonly parallel?: number
   readonly steps: readonly IndexStep[]
@@ -34,7 +36,7 @@ export function stepId(position: number): string {
 }
 
 /** The index of a recipe's bundle: lines that sh reads without any tool. */
-export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'parallel' | 'steps'>): string {
+export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'schedule' | 'parallel' | 'steps'>): string {
   const steps = recipe.steps.map((step, position) =>
     [
       'step',
@@ -49,6 +51,10 @@ export function renderIndex(recipe: Pick<Recipe, 'name' | 'everyMinutes' | 'para
     ].join(' '),
   )
   const head = ['parbake-bundle 1', `recipe ${recipe.name}`, `every ${recipe.everyMinutes}`]
+  if (recipe.schedule !== undefined) {
+    const { cron, onCalendar, splaySeconds } = recipe.schedule
+    head.push(`schedule ${cron}`, ...onCalendar.map((each) => `calendar ${each}`), `splay ${splaySeconds}`)
+  }
   if (recipe.parallel !== undefined) head.push(`parallel ${recipe.parallel}`)
   return `${[...head, ...steps].join('\n')}\n`
 }
@@ -80,8 +86,15 @@ export function parseIndex(text: string): BundleIndex {
   if (!namePattern.test(recipe)) fail(2, 'not a recipe line')
   const everyMinutes = Number(/^every (\d{1,4})$/.exec(everyLine)?.[1] ?? 0)
   if (everyMinutes < 1 || everyMinutes > 1440) fail(3, 'not an every line')
-  const parallel = /^parallel ([1-9]\d?)$/.exec(rest[0] ?? '')?.[1]
-  const stepLines = parallel === undefined ? rest : rest.slice(1)
+  const options = new Map<string, string[]>()
+  const firstStep = rest.findIndex(
+    (line) => !/^(schedule [\d*,]+( [\d*,]+){4}|calendar [\w*,: -]+|splay \d{1,5}|parallel [1-9]\d?)$/.test(line),
+  )
+  const stepLines = firstStep === -1 ? [] : rest.slice(firstStep)
+  for (const line of rest.slice(0, rest.length - stepLines.length)) {
+    const [name = ''] = line.split(' ', 1)
+    options.set(name, [...(options.get(name) ?? []), line.slice(name.length + 1)])
+  }
   const steps: IndexStep[] = []
   for (const [position, line] of stepLines.entries()) {
     const step = parseStep(line)
@@ -93,7 +106,18 @@ export function parseIndex(text: string): BundleIndex {
     if (unknown !== undefined) fail(number, `needs '${unknown}', which is not before it`)
     steps.push(step)
   }
-  return { recipe, everyMinutes, ...(parallel === undefined ? {} : { parallel: Number(parallel) }), steps }
+  return { recipe, everyMinutes, ...optionsOf(options), steps }
+}
+
+/** What the lines between head and steps say. */
+function optionsOf(lines: ReadonlyMap<string, readonly string[]>): Pick<BundleIndex, 'schedule' | 'parallel'> {
+  const [cron] = lines.get('schedule') ?? []
+  const [parallel] = lines.get('parallel') ?? []
+  const splaySeconds = Number(lines.get('splay')?.[0] ?? 0)
+  return {
+    ...(cron === undefined ? {} : { schedule: { cron, onCalendar: lines.get('calendar') ?? [], splaySeconds } }),
+    ...(parallel === undefined ? {} : { parallel: Number(parallel) }),
+  }
 }
 
 function parseStep(line: string): IndexStep | undefined {

@@ -47,6 +47,7 @@ export interface StepSource {
 
 const defaultTimeoutSeconds = 900
 const defaultEveryMinutes = 15
+const defaultSplaySeconds = 300
 
 /**
  * Reads, checks and renders a recipe. Throws one UserError (exit code 2) that carries all problems, sorted by position.
@@ -84,7 +85,11 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   const given = await givenParams(source.folder, options, problems)
   const composed = await composeRecipe(source, { given, cacheDir: options.cacheDir, problems })
   const composition = { ...composed, steps: withSoftware(composed.steps) }
-  problems.push(...nameProblems(source), ...composition.parts.flatMap(({ source: part }) => stepsProblems(part)))
+  problems.push(
+    ...nameProblems(source),
+    ...scheduleProblems(source),
+    ...composition.parts.flatMap(({ source: part }) => stepsProblems(part)),
+  )
   const { order, problems: orderProblems } = resolveOrder(orderNodes(composition.steps))
   problems.push(...orderProblems)
   const rendered: (RenderResult | undefined)[] = []
@@ -97,14 +102,15 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   if (problems.length > 0 || !parsed.success) {
     return { ok: false, file: document.file, problems: sortProblems(problems) }
   }
-  const { description, every, parallel } = parsed.data
+  const { description, every, parallel, schedule, splay } = parsed.data
   const recipe: Recipe = {
     name: String(recipeName(source)),
     ...(description === undefined ? {} : { description }),
     folder: source.folder,
     file: source.file,
     params: Object.assign({}, ...composition.parts.map((part) => paramValues(part.params))) as Recipe['params'],
-    everyMinutes: every ?? defaultEveryMinutes,
+    everyMinutes: every ?? (typeof schedule === 'number' ? schedule : defaultEveryMinutes),
+    ...(typeof schedule === 'object' ? { schedule: { ...schedule, splaySeconds: splay ?? defaultSplaySeconds } } : {}),
     ...(parallel === undefined ? {} : { parallel }),
     steps: assemble(order, rendered),
   }
@@ -142,6 +148,23 @@ function stepsProblems({ document }: RecipeSource): Problem[] {
   const { extends: others } = asMapping(value)
   if (Array.isArray(others) && others.length > 0) return []
   return [{ message: 'steps is missing (a list)', location: document.locate([]) }]
+}
+
+/** What the schema does not see: keys that cannot stand together. */
+function scheduleProblems({ document }: RecipeSource): Problem[] {
+  const { every, schedule, splay } = asMapping(document.value)
+  const problems: Problem[] = []
+  if (every !== undefined && schedule !== undefined) {
+    problems.push({ message: 'schedule cannot stand beside every', location: document.locate(['schedule']) })
+  }
+  if (splay !== undefined && !(typeof schedule === 'string' && /\s/.test(schedule.trim()))) {
+    problems.push({
+      message: 'splay goes with a cron expression only',
+      location: document.locate(['splay']),
+      hint: 'with an interval, hosts spread over all of it',
+    })
+  }
+  return problems
 }
 
 /** A name in the file is checked by the schema; the folder's name only matters where there is none. */

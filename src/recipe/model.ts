@@ -1,4 +1,5 @@
 import type { Sha256 } from '../util/sha256.ts'
+import type { CalendarSchedule } from './cron.ts'
 
 /** When a step runs on a host; README, "When a step runs". */
 export type When = 'change' | 'instance' | 'boot' | 'always'
@@ -61,6 +62,12 @@ export interface Step extends StepHints {
   readonly digest: Sha256
 }
 
+/** When hosts converge by the calendar. */
+export interface RecipeSchedule extends CalendarSchedule {
+  /** Each host waits for a time of its own below this. */
+  readonly splaySeconds: number
+}
+
 /** A recipe, read, validated, rendered with its parameters, in the order in which its steps run. */
 export interface Recipe {
   readonly name: string
@@ -72,6 +79,8 @@ export interface Recipe {
   readonly params: Readonly<Record<string, ParamValue>>
   /** Minutes between two converges by cron, 1 to 1440. */
   readonly everyMinutes: number
+  /** Absent: every `everyMinutes`. */
+  readonly schedule?: RecipeSchedule
   /** As many steps may run at a time, 1 to 99; absent: as many as the host has processors, at most 4. */
   readonly parallel?: number
   readonly steps: readonly Step[]

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { stepTypes } from '../steps/registry.ts'
 import { parseDuration } from '../util/duration.ts'
+import { parseCron } from './cron.ts'
 import { namePattern, nameRule } from '../util/name.ts'
 
 const scalar = z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' })
@@ -65,6 +66,33 @@ const every = z
     return z.NEVER
   })
 
+const schedule = z
+  .union([z.number(), z.string()], { error: 'must be minutes, a text like "15m" or a cron expression' })
+  .transform((value, context) => {
+    if (typeof value === 'number' || !/\s/.test(value.trim())) {
+      const interval = every.safeParse(value)
+      if (interval.success) return interval.data
+      context.addIssue({
+        code: 'custom',
+        message: 'must be whole minutes, a text like "15m" up to 24 hours, or a cron expression like "0 3 * * *"',
+      })
+      return z.NEVER
+    }
+    const calendar = parseCron(value)
+    if (typeof calendar !== 'string') return calendar
+    context.addIssue({ code: 'custom', message: calendar })
+    return z.NEVER
+  })
+
+const splay = z
+  .union([z.number(), z.string()], { error: 'must be minutes or a text like "10m"' })
+  .transform((value, context) => {
+    const seconds = parseDuration(value, 'm')
+    if (seconds !== undefined && Number.isInteger(seconds) && seconds >= 0 && seconds <= 43_200) return seconds
+    context.addIssue({ code: 'custom', message: 'must be minutes or a text like "10m", up to 12 hours' })
+    return z.NEVER
+  })
+
 /** recipe.yaml as a user writes it. */
 export const recipeSchema = z
   .strictObject({
@@ -85,6 +113,14 @@ export const recipeSchema = z
     every: every
       .optional()
       .meta({ description: 'Time between two converges by cron: minutes or a text like "15m". Default 15.' }),
+    schedule: schedule.optional().meta({
+      description:
+        'When hosts converge: an interval as in every, or a cron expression of five fields like "0 3 * * 1-5".',
+    }),
+    splay: splay.optional().meta({
+      description:
+        'Time over which hosts spread behind a cron expression: minutes or a text like "10m". Default 5 minutes.',
+    }),
     parallel: z.number().int().min(1).max(99).optional().meta({
       description: 'As many steps may run side by side where their needs allow it. Default: the processors, at most 4.',
     }),

@@ -211,7 +211,7 @@ const fromUs: readonly SealEntry[] = [
     'parbake-state',
     'parbake',
     'what the agent knows about this machine',
-    '/var/lib/parbake/{instances,log,report.json,status,every,tmp}',
+    '/var/lib/parbake/{instances,log,report.json,status,every,schedule,keys,paused,trial,agent.refused,checked,tmp}',
   ),
   gone('bake-proxy', 'parbake', 'the download cache of the bake', '/etc/apt/apt.conf.d/00parbake-bake'),
   gone('bake-dpkg', 'parbake', 'hosts must wait for the disk', '/etc/dpkg/dpkg.cfg.d/00parbake-bake'),

@@ -144,6 +144,54 @@ describe('the schedule', () => {
   })
 })
 
+describe('a schedule by the calendar', () => {
+  const schedule = { cron: '0 3 * * 1', onCalendar: ['Mon *-*-* 3:0:00', '*-*-1 3:0:00'], splaySeconds: 600 }
+
+  it.each(names)('comes with the recipe, with a pause of the host’s own, and goes with it (%s)', async (shell) => {
+    await using host = await bootedHost('15', { shell })
+    await host.publish(testRecipe([host.step('one')], { schedule }))
+    await host.run(['run', '--trigger', 'cron'], { shell })
+    const line = /^0 3 \* \* 1 root sleep (\d+); test -x \S+ && \S+ run --trigger cron$/m
+    const pause = Number(line.exec(host.text('etc/cron.d/parbake'))?.[1])
+    expect(pause).toBeLessThan(600)
+    await host.reboot()
+    await host.run(['boot'], { shell })
+    expect(line.exec(host.text('etc/cron.d/parbake'))?.[1]).toBe(String(pause))
+    await writeFile(host.path('etc/machine-id'), 'another\n')
+    await host.reboot()
+    await host.run(['boot'], { shell })
+    expect(line.exec(host.text('etc/cron.d/parbake'))?.[1]).not.toBe(String(pause))
+    await host.publish(testRecipe([host.step('one')], { everyMinutes: 20 }))
+    await host.run(['run', '--trigger', 'cron'], { shell })
+    expect(host.text('etc/cron.d/parbake')).toMatch(/^\d+-59\/20 \* \* \* \* root test/m)
+  })
+
+  it('is a timer where there is no cron, and made up for where it was missed', async () => {
+    await using host = await bootedHost('15', { cron: false })
+    await host.publish(testRecipe([host.step('one')], { schedule }))
+    await host.run(['run', '--trigger', 'cron'])
+    const timer = host.text('etc/systemd/system/parbake.timer')
+    expect(timer).toContain('[Timer]\nOnCalendar=Mon *-*-* 3:0:00\nOnCalendar=*-*-1 3:0:00\nPersistent=true\n')
+    expect(host.text('etc/systemd/system/parbake.service')).toMatch(
+      /^ExecStartPre=\/bin\/sh -c 'sleep \d+'\nExecStart=\S+ run --trigger cron$/m,
+    )
+    const known = await run('sh', ['-c', 'command -v systemd-analyze'], { allowFailure: true })
+    if (known.exitCode !== 0) return
+    const units = ['parbake.timer', 'parbake.service'].map((name) => host.path('etc/systemd/system', name))
+    const verified = await run('systemd-analyze', ['verify', ...units], { allowFailure: true })
+    expect(verified.stderr.split('\n').filter((each) => each.includes('parbake'))).toEqual([])
+  })
+
+  it('that holds more than times is left out', async () => {
+    await using host = await bootedHost('15')
+    const evil = { cron: '0 3 * * 1 root touch /evil;', onCalendar: ['Mon\nExecStart=evil'], splaySeconds: 0 }
+    await host.publish(testRecipe([host.step('one')], { schedule: evil }))
+    await host.run(['run', '--trigger', 'cron'])
+    expect(host.text('etc/cron.d/parbake')).toMatch(/^\d+-59\/15 /m)
+    expect(host.text('etc/cron.d/parbake')).not.toContain('evil')
+  })
+})
+
 describe('uninstall', () => {
   it.each([true, false])('removes everything that is the agent’s and nothing else (cron: %s)', async (cron) => {
     await using host = await bootedHost('15', { cron })
@@ -170,7 +218,7 @@ describe('the command line', () => {
     await using host = await AgentHost.create()
     expect(await host.run(['status'])).toMatchObject({ code: 1, stdout: 'no converge has finished on this host yet\n' })
     const channel = await host.publish(
-      testRecipe([host.step('one', '', { needs: [] }), host.step('two', 'exit 1', { needs: [] })]),
+      testRecipe([host.step('one', '', { needs: [] }), host.step('two', 'exit 1', { needs: [] })], { parallel: 1 }),
     )
     const report = await host.converge({ code: 1 })
     const { code, stdout } = await host.run(['status'])
@@ -181,7 +229,14 @@ describe('the command line', () => {
         `^failed recipe=web run=${report.run} serial=1 ran=1 stamped=0 failed=1 uptime=[0-9.]+ bundle=${channel.bundle} finished=[0-9]+$`,
       ),
     )
-    expect(steps).toEqual(['step one ran false', 'step two failed false', ''])
+    expect(steps).toEqual([
+      'step one ran false',
+      'step two failed false',
+      'channel web/stable expires=0 rollout=-',
+      'agent version=1 image=-',
+      expect.stringMatching(/^error step two failed with exit status 1 after /),
+      '',
+    ])
   })
 
   it.each([

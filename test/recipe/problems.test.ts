@@ -182,6 +182,21 @@ describe('one problem', () => {
         '        destination: etc/x\n                     ^',
     ],
     [
+      'an interval and a cron expression',
+      "every: 5\nschedule: '0 3 * * *'\nsteps:\n  - {name: a, type: script, run: x}\n",
+      "recipe.yaml:2:11: schedule cannot stand beside every\n    schedule: '0 3 * * *'\n              ^",
+    ],
+    [
+      'a cron expression that is none',
+      "schedule: '0 24 * * *'\nsteps:\n  - {name: a, type: script, run: x}\n",
+      "recipe.yaml:1:11: schedule has no valid hour: '24'\n    schedule: '0 24 * * *'\n              ^",
+    ],
+    [
+      'a splay of an interval',
+      'schedule: 30m\nsplay: 5m\nsteps:\n  - {name: a, type: script, run: x}\n',
+      'recipe.yaml:2:8: splay goes with a cron expression only\n    splay: 5m\n           ^\n  with an interval, hosts spread over all of it',
+    ],
+    [
       'a reboot that would never end',
       'steps:\n  - {name: a, type: script, run: x, when: boot, reboot: true}\n',
       `recipe.yaml:2:57: steps[0].reboot cannot be true for a step with when: boot

@@ -8,7 +8,7 @@ import { signChannel, type BundleChannel, type SigningKey } from '../../src/bund
 import { packBundle } from '../../src/bundle/pack.ts'
 import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
 import { stepDigest } from '../../src/recipe/digest.ts'
-import type { Recipe, Step, When } from '../../src/recipe/model.ts'
+import type { Recipe, RecipeSchedule, Step, When } from '../../src/recipe/model.ts'
 import { keys } from '../../src/store/keys.ts'
 import { tempDir, type TempDir } from '../../src/system/temp.ts'
 import { sha256, type Sha256 } from '../../src/util/sha256.ts'
@@ -44,7 +44,7 @@ export interface StepSpec {
 /** A rendered recipe with true digests. */
 export function testRecipe(
   specs: readonly StepSpec[],
-  options: { name?: string; everyMinutes?: number; parallel?: number } = {},
+  options: { name?: string; everyMinutes?: number; parallel?: number; schedule?: RecipeSchedule } = {},
 ): Recipe {
   const steps: Step[] = []
   for (const spec of specs) {
@@ -76,7 +76,7 @@ export function testRecipe(
   }
   const name = options.name ?? 'web'
   const everyMinutes = options.everyMinutes ?? 15
-  const { parallel } = options
+  const { parallel, schedule } = options
   return {
     name,
     folder: '/nowhere',
@@ -84,6 +84,7 @@ export function testRecipe(
     params: {},
     everyMinutes,
     ...(parallel === undefined ? {} : { parallel }),
+    ...(schedule === undefined ? {} : { schedule }),
     steps,
   }
 }

@@ -10,6 +10,7 @@ export type Fault = (method: string, key: string, count: number) => Answer | und
 export interface Answer {
   readonly status: number
   readonly body?: string | Buffer
+  readonly headers?: Readonly<Record<string, string>>
   /** Announces this many bytes and then breaks the connection after `body`. */
   readonly claimedBytes?: number
 }
@@ -62,8 +63,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function sendFault(response: ServerResponse, { status, body = '', claimedBytes }: Answer): void {
-  response.writeHead(status, { 'content-length': claimedBytes ?? Buffer.byteLength(body) })
+function sendFault(response: ServerResponse, { status, body = '', headers = {}, claimedBytes }: Answer): void {
+  response.writeHead(status, { ...headers, 'content-length': claimedBytes ?? Buffer.byteLength(body) })
   if (claimedBytes === undefined) {
     response.end(body)
   } else {
