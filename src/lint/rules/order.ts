@@ -100,22 +100,42 @@ function foldersAbove(path: string): string[] {
   return folders
 }
 
-/** All steps that run before each step because it, or what it needs, says so. */
-function neededBy(steps: readonly LintedStep[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const all = new Map<string, Set<string>>()
+/** What runs before a step because it, or what it needs, says so; and how many steps say so of it. */
+interface Place {
+  readonly needed: ReadonlySet<string>
+  dependents: number
+}
+
+function placesOf(steps: readonly LintedStep[]): ReadonlyMap<string, Place> {
+  const places = new Map<string, Place>()
   // Steps come in the order in which they run, so what is needed has been seen.
   for (const { step } of steps) {
-    const needed = new Set(step.needs)
-    for (const need of step.needs) for (const further of all.get(need) ?? []) needed.add(further)
-    all.set(step.name, needed)
+    const needed = new Set<string>()
+    // The last one first: it mostly needs what the others need too.
+    for (const need of step.needs.toReversed()) {
+      if (needed.has(need)) continue
+      needed.add(need)
+      for (const further of places.get(need)?.needed ?? []) needed.add(further)
+    }
+    for (const name of needed) {
+      const place = places.get(name)
+      if (place !== undefined) place.dependents += 1
+    }
+    places.set(step.name, { needed, dependents: 0 })
   }
-  return all
+  return places
 }
 
 function checkOrder({ steps }: LintedRecipe, report: Report): void {
+  const places = placesOf(steps)
+  const loose = steps.filter(({ step }) => {
+    const place = places.get(step.name)
+    return place !== undefined && place.needed.size + place.dependents < steps.length - 1
+  })
+  // Where each comes before or after each other, nothing is left unsaid.
+  if (loose.length === 0) return
   const makers = new Makers(steps)
-  const needed = neededBy(steps)
-  for (const user of steps) {
+  for (const user of loose) {
     const seen = new Set<string>()
     const own = new Set(madeBy(user.effects).map(([kind, name]) => `${kind} ${name}`))
     const ownFolders = new Set(user.effects.folders.map(({ what }) => what))
@@ -130,7 +150,7 @@ function checkOrder({ steps }: LintedRecipe, report: Report): void {
           .of(use.kind, name)
           .filter((maker) => maker !== user && !(isWritten && steps.indexOf(maker) > steps.indexOf(user)))
         if (others.length === 0) continue
-        if (!others.some((maker) => isOrdered(user, maker, needed)) && !seen.has(others[0]?.step.name ?? '')) {
+        if (!others.some((maker) => isOrdered(user, maker, places)) && !seen.has(others[0]?.step.name ?? '')) {
           seen.add(others[0]?.step.name ?? '')
           reportUse(user, others[0], use, report)
         }
@@ -144,9 +164,11 @@ function checkOrder({ steps }: LintedRecipe, report: Report): void {
 function isOrdered(
   { step: user }: LintedStep,
   { step: maker }: LintedStep,
-  needed: ReadonlyMap<string, ReadonlySet<string>>,
+  places: ReadonlyMap<string, Place>,
 ): boolean {
-  return needed.get(user.name)?.has(maker.name) === true || needed.get(maker.name)?.has(user.name) === true
+  return (
+    places.get(user.name)?.needed.has(maker.name) === true || places.get(maker.name)?.needed.has(user.name) === true
+  )
 }
 
 function reportUse(user: LintedStep, maker: LintedStep | undefined, use: Use, report: Report): void {

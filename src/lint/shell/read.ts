@@ -79,18 +79,19 @@ class Reader extends WordReader {
       if (isBlank(draft)) draft.offset = this.at
       const isEmpty = draft.words.length + draft.assignments.length === 0
       const char = this.text[this.at] ?? ''
+      const isOperator = char === ';' || char === '&' || char === '|'
       if (char === '#') {
         this.skipLine()
       } else if (char === '\n') {
         // A pipeline goes on in the next line.
         if (!(pipedIn && isBlank(draft))) finish('other')
         this.newline()
-      } else if (this.takes(';;&') || this.takes(';;') || this.takes(';&')) {
+      } else if (isOperator && (this.takes(';;&') || this.takes(';;') || this.takes(';&'))) {
         finish('other')
         if (frames.at(-1) === 'case' && this.patterns()) frames.pop()
-      } else if (this.takes('&&') || this.takes('||') || this.takes(';')) {
+      } else if (isOperator && (this.takes('&&') || this.takes('||') || this.takes(';'))) {
         finish('other')
-      } else if (this.takes('|&') || this.takes('|')) {
+      } else if (isOperator && (this.takes('|&') || this.takes('|'))) {
         finish('pipe')
       } else if (this.readsRedirect(draft)) {
         continue
