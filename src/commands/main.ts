@@ -10,6 +10,7 @@ const verbs: Readonly<Record<string, () => Promise<{ build: BuildCommand }>>> = 
   demo: () => import('./demo.ts'),
   doctor: () => import('./doctor.ts'),
   import: () => import('./import.ts'),
+  init: () => import('./init.ts'),
   check: () => import('./check.ts'),
   show: () => import('./show.ts'),
   keys: () => import('./keys.ts'),

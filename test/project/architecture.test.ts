@@ -27,6 +27,7 @@ const layers: readonly (readonly string[])[] = [
   // What acts.
   [
     'keys/',
+    'project/',
     'rollout/',
     'hosts/',
     'profile/',
