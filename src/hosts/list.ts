@@ -24,7 +24,7 @@ export interface ListHostsOptions {
 }
 
 /** Reports that are read of each host. */
-const perHost = 10
+const perHost = 5
 const dayMs = 86_400_000
 
 /**

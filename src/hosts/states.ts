@@ -9,9 +9,16 @@ const lateIntervals = 3
 /** Of what hosts write, this much is kept. */
 const textLength = 200
 
+/** What is kept of a host's last report: all of it would be too much for ten thousand hosts. */
+interface LastReport extends Pick<Report, 'host' | 'bundle' | 'serial' | 'image' | 'outcome' | 'agentVersion'> {
+  readonly tags: readonly string[]
+  /** It has steps that run at every converge. */
+  readonly isTalkative: boolean
+}
+
 interface Known {
   lastMs: number
-  last: Report
+  last: LastReport
   reports: number
   failures: number
   lastError: string
@@ -44,7 +51,7 @@ export class HostStates {
     if (known === undefined) {
       this.#hosts.set(report.host, {
         lastMs: storedMs,
-        last: report,
+        last: lastOf(report),
         reports: 1,
         failures: failed ? 1 : 0,
         lastError: failed ? errorOf(report) : '',
@@ -55,7 +62,7 @@ export class HostStates {
     }
     for (const name of driftOf(report, known)) known.drift[name] = (known.drift[name] ?? 0) + 1
     known.lastMs = storedMs
-    known.last = report
+    known.last = lastOf(report)
     known.reports += 1
     if (failed) {
       known.failures += 1
@@ -103,6 +110,11 @@ function driftOf(report: Report, known: Known): string[] {
   })
 }
 
+function lastOf({ host, bundle, serial, image, outcome, agentVersion, tags = [], steps }: Report): LastReport {
+  const isTalkative = steps.some(({ when }) => when === 'always')
+  return { host, bundle, serial, image, outcome, agentVersion, tags, isTalkative }
+}
+
 function stateOf(known: Known, view: FleetView): HostState {
   const { last, lastMs, reports, failures, lastError, drift } = known
   return {
@@ -120,7 +132,7 @@ function stateOf(known: Known, view: FleetView): HostState {
     lastError,
     drift,
     agentVersion: last.agentVersion,
-    tags: last.tags ?? [],
+    tags: last.tags,
   }
 }
 
@@ -132,11 +144,10 @@ function isLate({ last, lastMs }: Known, { channel, everyMs, nowMs }: FleetView)
   const patience = lateIntervals * everyMs
   const changedMs = channel === undefined ? 0 : Date.parse(channel.published)
   if (changedMs > lastMs && nowMs - changedMs > patience) return true
-  const isTalking = last.outcome === 'failed' || last.steps.some(({ when }) => when === 'always')
-  return isTalking && nowMs - lastMs > patience
+  return (last.outcome === 'failed' || last.isTalkative) && nowMs - lastMs > patience
 }
 
-function bundleStateOf({ bundle, host, tags }: Report, channel: BundleChannel | undefined): BundleState {
+function bundleStateOf({ bundle, host, tags }: LastReport, channel: BundleChannel | undefined): BundleState {
   if (channel === undefined || bundle === '') return 'unknown'
   const { rollout } = channel
   if (rollout === undefined || !takesRollout(rollout, host, tags)) {
@@ -151,6 +162,6 @@ function urgency({ failing, late, bundleState }: HostState): number {
 
 function errorOf({ error, steps }: Report): string {
   const failed = steps.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
-  const text = error === '' ? `failed: ${failed.join(', ')}` : error
+  const text = error === '' ? `failed${failed.length === 0 ? '' : `: ${failed.join(', ')}`}` : error
   return text.length <= textLength ? text : `${text.slice(0, textLength - 1)}…`
 }
