@@ -33,11 +33,10 @@ export function parseCron(text: string): CalendarSchedule | string {
   const parsed = fields.map((field, index) => parseField(words[index] ?? '', field))
   const problem = parsed.find((each) => typeof each === 'string')
   if (problem !== undefined) return problem
-  const [minutes, hours, days, monthsOfYear, rawWeek] = parsed as (readonly number[])[]
-  const week = [...new Set(rawWeek!.map((day) => day % 7))].toSorted((a, b) => a - b)
-  const all = [minutes!, hours!, days!, monthsOfYear!, week]
-  const size = [60, 24, 31, 12, 7]
-  const cron = all.map((values, index) => (values.length === size[index] ? '*' : values.join(',')))
+  const values = parsed.filter((each) => typeof each !== 'string')
+  const week = [...new Set(values[4]?.map((day) => day % 7))].toSorted((a, b) => a - b)
+  const sizes = [60, 24, 31, 12, 7]
+  const cron = [...values.slice(0, 4), week].map((each, index) => (each.length === sizes[index] ? '*' : each.join(',')))
   const [minute = '', hour = '', day = '', month = '', weekDay = ''] = cron
   const at = `${hour}:${minute}:00`
   const onDays = `*-${month}-${day} ${at}`
