@@ -57,7 +57,7 @@ export function multipart(parts: readonly UserDataPartSpec[]): string {
   ].join('\n')
 }
 
-/** URLs of user-data that cloud-init fetches at every boot: without credentials, and an error of one ends the boot's rest. */
+/** URLs of user-data that cloud-init fetches at every boot, without credentials; where one fails, nothing after it is read. */
 export function include(...urls: readonly string[]): string {
   return `#include\n${urlLines(urls)}`
 }

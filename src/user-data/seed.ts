@@ -46,7 +46,7 @@ export async function writeSeed(
   context: Pick<Context, 'reporter' | 'signal'>,
 ): Promise<WrittenSeed> {
   const { userData, networkConfig, instanceId = `iid-${randomUUID()}` } = options
-  const { hostname = `${options.recipe}-${instanceId.slice(-8)}`.replaceAll(/[^A-Za-z0-9-]/g, '-') } = options
+  const { hostname = defaultHostname(options.recipe, instanceId) } = options
   const metaData = metaDataText(instanceId, hostname)
   if (path.endsWith('.iso')) {
     const seed = { userData: userData.bytes, metaData, ...(networkConfig === undefined ? {} : { networkConfig }) }
@@ -74,6 +74,11 @@ export async function writeSeed(
     qemu: ['-smbios', `type=1,serial=${qemuValue(source)}`],
     kernel: source,
   }
+}
+
+/** At most 63 characters, as a host name may have. */
+function defaultHostname(recipe: string, instanceId: string): string {
+  return `${recipe.slice(0, 54)}-${instanceId.slice(-8)}`.replaceAll(/[^A-Za-z0-9-]/g, '-')
 }
 
 function metaDataText(instanceId: string, hostname: string): string {

@@ -47,6 +47,16 @@ describe('a NoCloud seed', () => {
     )
   })
 
+  it('names hosts within what a host name may be', async () => {
+    await using dir = await tempDir('seed-folder')
+    const { hostname } = await writeSeed(
+      dir.path,
+      { ...options, recipe: 'r'.repeat(63), instanceId: 'iid.12345678' },
+      context,
+    )
+    expect(hostname).toBe(`${'r'.repeat(54)}-12345678`)
+  })
+
   it('is an ISO image that nobody else may read', async () => {
     await using dir = await tempDir('seed-iso')
     const path = join(dir.path, 'seed,1.iso')
