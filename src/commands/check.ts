@@ -84,11 +84,14 @@ function print(context: CommandContext, results: readonly Checked[], options: Ch
     )
     return
   }
+  // Recipes that extend the same one share its findings.
+  const said = new Set<string>()
   for (const { recipe, steps, problems, findings } of results) {
     for (const finding of findings) {
-      // What fails the check comes with the error that ends it.
-      if (isFailure(finding)) continue
       const text = formatProblem(problemOf(finding))
+      // What fails the check comes with the error that ends it.
+      if (isFailure(finding) || said.has(text)) continue
+      said.add(text)
       if (finding.severity === 'warning') context.reporter.emit({ type: 'warning', text })
       else if (options.hints === true) context.reporter.emit({ type: 'note', text })
     }
@@ -119,10 +122,11 @@ function problemOf({ id, message, location, fix }: Finding): Problem {
 
 /** As JSON the problems are already on stdout. */
 function fail(results: readonly Checked[], options: CheckOptions, json: boolean): void {
-  const problems = results.flatMap((result) => [
+  const all = results.flatMap((result) => [
     ...result.problems,
     ...result.findings.filter(failing(options)).map(problemOf),
   ])
+  const problems = [...new Map(all.map((problem) => [formatProblem(problem), problem])).values()]
   if (problems.length === 0) return
   throw new UserError(`found ${count(problems.length, 'problem')}`, {
     problems: json ? [] : problems,

@@ -4,7 +4,7 @@ import type { Recipe } from '../recipe/model.ts'
 import { allowComments, namesOf, sift, type Sifted } from './allow.ts'
 import { lintedRecipe } from './linted.ts'
 import type { Finding, LintedRecipe } from './model.ts'
-import { isShellcheckId, rules } from './rules/registry.ts'
+import { isSecretId, isShellcheckId, rules } from './rules/registry.ts'
 import { shellcheckFindings, shellcheckJobs } from './shellcheck.ts'
 
 /** A recipe that loads, and its steps as written. */
@@ -46,7 +46,7 @@ export async function lintRecipes(
     })
   }
   return read.map((one) => {
-    const found = [...one.found, ...(shellcheck === undefined ? [] : one.jobs.flatMap(shellcheck))]
+    const found = hideSecrets([...one.found, ...(shellcheck === undefined ? [] : one.jobs.flatMap(shellcheck))])
     const isJudged = (id: string) => !isShellcheckId(id) || shellcheck !== undefined
     const { findings, allowed } = sift(sortFindings(found), one.comments, allow, isJudged)
     return {
@@ -72,6 +72,17 @@ function ruleFindings(recipe: LintedRecipe): Finding[] {
     })
   }
   return findings
+}
+
+/** What is printed ends in logs: a line with a secret is named, but not shown, whatever else is found in it. */
+function hideSecrets(findings: readonly Finding[]): readonly Finding[] {
+  const placeOf = ({ location: { file, line } }: Finding) => `${file}:${line}`
+  const secret = new Set(findings.filter(({ id }) => isSecretId(id)).map(placeOf))
+  return findings.map((finding) => {
+    if (!secret.has(placeOf(finding))) return finding
+    const { sourceLine: _, ...location } = finding.location
+    return { ...finding, location }
+  })
 }
 
 /** Of every file that findings can be in. */

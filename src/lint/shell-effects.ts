@@ -89,7 +89,14 @@ const valued: Readonly<Record<string, readonly string[]>> = {
   groupadd: ['-g', '-K', '-p', '-R', '--gid'],
   addgroup: ['--gid', '--shell'],
   usermod: [...letters('cdefgGlLpsuRZ'), '--groups', '--home', '--shell'],
+  apt: ['-t', '-o', '-c', '--target-release', '--option'],
+  'apt-get': ['-t', '-o', '-c', '--target-release', '--option'],
   git: ['-b', '--branch', '--depth', '-c', '-C'],
+}
+
+/** The value of `name=value`. */
+function withoutName(word: Word): Word {
+  return { ...word, text: word.text.slice(word.text.indexOf('=') + 1) }
 }
 
 class CallEffects {
@@ -106,7 +113,7 @@ class CallEffects {
   read(): void {
     const { name, word, user } = this.call
     if (word.text.startsWith('/')) this.path('usesPaths', word)
-    else if (!/^(?:\.|[[:]|test|true|false)/.test(name)) this.add('usesCommands', name, word)
+    else if (!/^(?:\.|\[|\[\[|:|test|true|false)$/.test(name)) this.add('usesCommands', name, word)
     this.account(user)
     const made = this.made()
     for (const argument of this.call.args) if (!made.has(argument)) this.uses(argument)
@@ -134,7 +141,7 @@ class CallEffects {
       case 'tee':
         return this.all(hasOption(args, '-a', '--append') ? 'appends' : 'files', names)
       case 'chown':
-        for (const part of names[0]?.text.split(/[:.]/) ?? []) this.add('usesAccounts', part, names[0])
+        this.owner(names[0])
         return new Set()
       case 'chgrp':
         this.account(names[0])
@@ -190,8 +197,11 @@ class CallEffects {
       case 'python3':
       case 'virtualenv':
         return name === 'virtualenv' || args[1]?.text === 'venv' ? this.all('folders', [last]) : new Set()
+      case 'dd':
+        return this.all('files', args.filter(({ text }) => text.startsWith('of=')).map(withoutName))
       case 'rm':
-      case 'find':
+      case 'echo':
+      case 'printf':
         return new Set(args)
       default:
         return new Set()
@@ -245,6 +255,12 @@ class CallEffects {
   private path(kind: keyof Effects, word: Word): void {
     const path = pathOf(valueOf(word, this.constants))
     if (path !== undefined) this.add(kind, path, word)
+  }
+
+  /** `user:group` */
+  private owner(word: Word | undefined): void {
+    const text = word === undefined ? undefined : valueOf(word, this.constants)
+    for (const name of text?.split(':') ?? []) this.add('usesAccounts', name, word)
   }
 
   private account(word: Word | undefined): void {

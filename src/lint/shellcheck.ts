@@ -1,6 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
+import { UserError } from '../errors.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
 import { tempDir } from '../system/temp.ts'
 import { findTool } from '../system/find-tool.ts'
@@ -80,12 +81,12 @@ async function runShellcheck(
   texts: readonly (readonly [Sha256, string])[],
   memory: Memory,
 ): Promise<void> {
-  const { run } = await import('../system/run.ts')
+  const { lastLines, run } = await import('../system/run.ts')
   await using folder = await tempDir('shellcheck')
   await Promise.all(texts.map(([digest, text]) => writeFile(join(folder.path, digest), text)))
   const args = ['--norc', '--format=json1', `--exclude=${excluded}`, '--', ...texts.map(([digest]) => digest)]
   // It exits with 1 where it finds something.
-  const { stdout } = await run(tool, args, {
+  const { exitCode, stdout, stderr } = await run(tool, args, {
     cwd: folder.path,
     env: { LC_ALL: 'C.UTF-8' },
     signal: context.signal,
@@ -93,14 +94,17 @@ async function runShellcheck(
     purpose: 'check scripts',
     allowFailure: true,
   })
-  const { comments } = JSON.parse(stdout) as { readonly comments: readonly (Comment & { readonly file: string })[] }
-  for (const [digest] of texts) {
-    const own = comments.filter(({ file }) => file === digest)
-    memory.set(
-      digest,
-      own.map(({ line, column, level, code, message }) => ({ line, column, level, code, message })),
-    )
+  if (exitCode > 1) {
+    throw new UserError(`shellcheck could not check the scripts:\n${lastLines(stderr, 5)}`, {
+      hint: 'see shellcheck --version (0.7 or newer is needed), or go without it: --except shellcheck',
+    })
   }
+  const { comments } = JSON.parse(stdout) as { readonly comments: readonly (Comment & { readonly file: string })[] }
+  const byFile = new Map<string, Comment[]>(texts.map(([digest]) => [digest, []]))
+  for (const { file, line, column, level, code, message } of comments) {
+    byFile.get(file)?.push({ line, column, level, code, message })
+  }
+  for (const [digest] of texts) memory.set(digest, byFile.get(digest) ?? [])
 }
 
 function findingOf(job: ShellcheckJob, { line, column, level, code, message }: Comment): Finding[] {

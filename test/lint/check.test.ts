@@ -50,6 +50,22 @@ describe('parbake check', () => {
     ])
   })
 
+  it('says once what recipes share', async () => {
+    await using home = await cliHome()
+    await using folder = await recipeFolder({
+      'common/recipe.yaml': timed,
+      'a/recipe.yaml': 'extends: [../common]\n',
+      'b/recipe.yaml': 'extends: [../common]\n',
+    })
+    const recipes = ['a', 'b', 'common'].map((name) => join(folder.path, name))
+    const { stdout, stderr } = await runCli(['check', ...recipes], home)
+    expect(stdout.replaceAll(`${folder.path}/`, '')).toBe(
+      'a: 1 warning, 1 step\nb: 1 warning, 1 step\ncommon: 1 warning, 1 step\n',
+    )
+    expect(stderr.match(/bakes-time/g)).toHaveLength(1)
+    expect((await runCli(['check', '--strict', ...recipes], home)).stderr).toMatch(/^found 1 problem$/m)
+  })
+
   it('takes ids, and knows which there are', async () => {
     await using home = await cliHome()
     await writeRecipe(home.cwd, timed)

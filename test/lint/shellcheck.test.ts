@@ -58,6 +58,21 @@ describe('findings of shellcheck', () => {
     expect(unused.findings.map(({ id }) => id)).toEqual(['allow-unused'])
   })
 
+  it('fail in words where it cannot run', async () => {
+    await using folder = await recipeFolder({ 'recipe.yaml': recipeOf(scriptStep('true')) })
+    await writeFile(join(folder.path, 'shellcheck'), '#!/bin/sh\necho "unrecognized option --norc" >&2\nexit 3\n')
+    await chmod(join(folder.path, 'shellcheck'), 0o755)
+    const before = process.env['PATH']
+    process.env['PATH'] = `${folder.path}:${before}`
+    try {
+      await expect(lint({ 'recipe.yaml': recipeOf(scriptStep('true')) }, { only })).rejects.toThrow(
+        'shellcheck could not check the scripts:\n  unrecognized option --norc',
+      )
+    } finally {
+      process.env['PATH'] = before
+    }
+  })
+
   it('come from one run for all scripts of all recipes, and from none the next time', async () => {
     await using folder = await recipeFolder({
       'a/recipe.yaml': recipeOf(`${scriptStep('rm $1')}\n${scriptStep('echo b').replace('name: a', 'name: b')}`),

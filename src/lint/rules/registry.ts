@@ -77,6 +77,11 @@ const shellcheckText: RuleText = {
 /** All that `allow`, `--only`, `--except` and `--explain` know, but for shellcheck's own ids. */
 export const ruleTexts: readonly RuleText[] = [...rules, shellcheckText, ...Object.values(allowRules)]
 
+/** True for findings that are about a secret itself. */
+export function isSecretId(id: string): boolean {
+  return secretRules.some((rule) => rule.id === id)
+}
+
 /** True for an id that shellcheck gives. */
 export function isShellcheckId(id: string): boolean {
   return /^SC\d{4}$/.test(id)

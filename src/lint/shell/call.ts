@@ -7,8 +7,6 @@ export interface Call {
   /** The word that names it. */
   readonly word: Word
   readonly args: readonly Word[]
-  /** Names of what it is run by, outermost first. */
-  readonly wrappers: readonly string[]
   /** The user that `sudo`, `runuser` or `su` makes of it. */
   readonly user: Word | undefined
   readonly command: Command
@@ -39,12 +37,11 @@ const wrappers: Readonly<Record<string, { readonly valued: string; readonly skip
 export function callOf(command: Command): Call | undefined {
   let words = command.words
   let user: Word | undefined
-  const outer: string[] = []
   for (;;) {
     const [word, ...args] = words
     if (word === undefined || !word.literal || word.text === '') return undefined
     const name = word.text.slice(word.text.lastIndexOf('/') + 1)
-    const call: Call = { name, word, args, wrappers: outer, user, command }
+    const call: Call = { name, word, args, user, command }
     const wrapper = Object.hasOwn(wrappers, name) ? wrappers[name] : undefined
     if (wrapper === undefined || (name === 'command' && /^-[vV]/.test(args[0]?.text ?? ''))) return call
     let at = 0
@@ -68,7 +65,6 @@ export function callOf(command: Command): Call | undefined {
       }
     }
     if (at >= args.length) return call
-    outer.push(name)
     words = args.slice(at)
   }
 }
