@@ -1,4 +1,4 @@
-import { mappingOf, readCloudConfig, textOf, type ConfigKey } from './cloud-config/read.ts'
+import { jinjaHeader, mappingOf, readCloudConfig, templateReason, textOf, type ConfigKey } from './cloud-config/read.ts'
 import { addCloudInput, type UserScript } from './cloud-config/import.ts'
 import type { Collector } from './collector.ts'
 import { readMime, typeByStart, type UserDataPart } from './mime.ts'
@@ -11,9 +11,12 @@ export function addCloudConfig(source: SourceText, to: Collector): void {
   addParts([{ source, type: 'text/cloud-config' }], to)
 }
 
-/** Adds the steps of a script of user-data. */
+/** Adds the steps of a script of user-data; without a `#!` line it is one for sh. */
 export function addUserScript(source: SourceText, to: Collector): void {
-  addParts([{ source, type: 'text/x-shellscript', fileName: 'provision' }], to)
+  const { text, line } = source
+  const isWhole = text.startsWith('#!') || jinjaHeader.test(text)
+  const whole = isWhole ? source : { ...source, text: `#!/bin/sh\n${text}`, line: line - 1 }
+  addParts([{ source: whole, type: 'text/x-shellscript', fileName: 'provision' }], to)
 }
 
 /** Adds the steps of a MIME message, in the order in which cloud-init goes through its parts. */
@@ -45,15 +48,20 @@ function addParts(parts: readonly UserDataPart[], to: Collector): void {
   const scripts: UserScript[] = []
   const bootScripts: UserScript[] = []
   const all = parts.flatMap((part) => (part.type === 'text/cloud-config-archive' ? readArchive(part) : [part]))
-  for (const [index, part] of all.entries()) {
+  for (const [index, given] of all.entries()) {
+    const part = given.type === 'text/cloud-config' ? given : withoutHeader(given)
     const { type, source } = part
+    if (jinjaHeader.test(source.text) && type !== 'text/cloud-config') {
+      to.notCarried(lineOf(source, 1), 'script', templateReason.why, templateReason.hint)
+      continue
+    }
     const number = String(index + 1).padStart(3, '0')
     const script = (what: string): UserScript => ({
       fileName: part.fileName ?? `part-${number}`,
       name: slug((part.fileName ?? `part-${number}`).replace(/\.(?:sh|bash|py|txt)$/, '')) || `part-${number}`,
       what: part.fileName === undefined || all.length === 1 ? what : `${what} ${part.fileName}`,
       text: source.text.replaceAll('\r\n', '\n'),
-      locate: (line) => lineOf(source, line),
+      locate: (line) => lineOf(source, Math.max(line, 2 - source.line)),
     })
     if (type === 'text/cloud-config') {
       mergeConfig(config, readCloudConfig(source, to), part, to)
@@ -80,6 +88,13 @@ function addParts(parts: readonly UserDataPart[], to: Collector): void {
     }
   }
   addCloudInput({ config, scripts, bootScripts }, to)
+}
+
+/** A script that says it is a template but has nothing to fill in is a script like any other. */
+function withoutHeader(part: UserDataPart): UserDataPart {
+  const { text, line } = part.source
+  if (!jinjaHeader.test(text) || /\{\{|\{%/.test(text)) return part
+  return { ...part, source: { ...part.source, text: text.slice(text.indexOf('\n') + 1), line: line + 1 } }
 }
 
 /** The first line only says what it is; a program line may follow. */

@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { BakeResult } from '../../src/bake/bake.ts'
 import type { Base } from '../../src/base/model.ts'
 import { findBase } from '../../src/base/cache.ts'
 import type { Context } from '../../src/context.ts'
 import { loadConfig } from '../../src/load-config.ts'
+import type { Report } from '../../src/profile/report.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
 import { builtInAllowances } from '../../src/verify/allowed.ts'
 import { compare, countCompared, type Difference } from '../../src/verify/compare.ts'
@@ -82,15 +85,20 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]()
 })
 
+interface Provisioned {
+  readonly inventory: Inventory
+  readonly report: Report
+}
+
 /** A host from the base that gets the recipe by the agent. */
-async function provisioned(folder: string): Promise<Inventory> {
+async function provisioned(folder: string): Promise<Provisioned> {
   await cliJson(home, env, 'publish', folder)
   const recipe = await loadRecipe(folder)
   const disk = { path: base.path, base: base.name, digest: base.digest, imageId: '' }
   await using prepared = await containerRunner.prepare(context, disk)
   const request = { recipe, channel: context.config.channel, disk: prepared.disk, role: 'recipe' }
   await using host = await containerRunner.start(context, request)
-  return await host.inventory()
+  return { inventory: await host.inventory(), report: host.report }
 }
 
 /** What Packer does with the template, as one script. */
@@ -110,7 +118,7 @@ END
 done
 export DEBIAN_FRONTEND=noninteractive SITE_VERSION=1.4.2 SITE_TITLE='A site: 1.4.2'
 apt-get -q update
-apt-get -q -y install --no-install-recommends lighttpd jq
+apt-get -q -y install --no-install-recommends tree jq
 echo "version 1.4.2" >/srv/site/version
 echo '1.4.2 stays' >/srv/site/quoted
 /tmp/publish.sh
@@ -118,8 +126,15 @@ sh <<'END'
 ${readFileSync(join(originals, 'packer/scripts/harden.sh'), 'utf8')}END
 `
 
-/** Imports an original and boots both; every difference that nothing explains. */
-async function differences(original: string, userData?: string): Promise<readonly string[]> {
+interface Compared {
+  /** Every difference that nothing explains. */
+  readonly unexplained: readonly string[]
+  readonly folder: string
+  readonly report: Report
+}
+
+/** Imports an original, boots both and compares them. */
+async function compared(original: string, userData?: string): Promise<Compared> {
   const file = join(originals, original)
   const folder = join(home.cwd, basename(original).replace(/\..*/, ''))
   await cliJson(home, env, 'import', file, '--output', folder)
@@ -127,27 +142,46 @@ async function differences(original: string, userData?: string): Promise<readonl
     inventoryOf(context, base, userData ?? (await readFile(file, 'utf8'))),
     provisioned(folder),
   ])
-  expect(countCompared(theirs, ours).file).toBeGreaterThan(10_000)
-  const found = compare(theirs, ours).filter((difference) => !isSameOwner(difference))
+  expect(countCompared(theirs, ours.inventory).file).toBeGreaterThan(10_000)
+  const found = compare(theirs, ours.inventory).filter((difference) => !isSameOwner(difference))
   const { unexplained, explained } = explain(found, [...builtInAllowances, ...agentsOwn, ...ofHosts], [])
   for (const { by, difference } of explained) {
     if (by.id === 'date') expect(sizeOf(difference.base)).toBe(sizeOf(difference.image))
   }
-  return unexplained.map(
+  const lines = unexplained.map(
     ({ kind, name, aspect, base: was, image }) => `${kind} ${name} ${aspect}: ${was ?? 'none'} -> ${image ?? 'none'}`,
   )
+  return { unexplained: lines, folder, report: ours.report }
 }
 
 describe.skipIf(!isRoot)('an imported recipe ends where its original does', () => {
-  test('a cloud-config', async () => {
-    expect(await differences('cloud-web.yaml')).toEqual([])
+  test('a cloud-config of 200 lines; and it can be baked as it is', async () => {
+    const { unexplained, folder, report } = await compared('web-host.yaml')
+    expect(unexplained).toEqual([])
+    // As from a launch: what verifies tells no one what a boot costs.
+    const reports = join(fileURLToPath(context.config.store), 'reports', 'web-host', 'dt=2026-11-20')
+    await mkdir(reports, { recursive: true })
+    await writeFile(join(reports, `${report.host}-${report.run}.json`), JSON.stringify({ ...report, purpose: 'fleet' }))
+    const bake = [
+      'bake',
+      folder,
+      '--engine',
+      'container',
+      '--output',
+      'disk.qcow2',
+      '--no-verify',
+      '--min-saving',
+      '0.01s',
+    ]
+    const { manifest } = await cliJson<BakeResult>(home, env, ...bake)
+    expect(manifest.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['packages', 'users', 'ca-certs']))
   })
 
   test('a shell script', async () => {
-    expect(await differences('notes-app.sh')).toEqual([])
+    expect((await compared('notes-app.sh')).unexplained).toEqual([])
   })
 
   test('a template for Packer', async () => {
-    expect(await differences('packer/site.pkr.hcl', packerByHand)).toEqual([])
+    expect((await compared('packer/site.pkr.hcl', packerByHand)).unexplained).toEqual([])
   })
 })

@@ -11,7 +11,6 @@ const originals = join(repository, 'test', 'fixtures', 'import')
 describe('what comes of an original', () => {
   test.each([
     ['web-host.yaml', 'cloud-config'],
-    ['cloud-web.yaml', 'cloud-config'],
     ['notes-app.sh', 'shell'],
     ['packer/site.pkr.hcl', 'packer'],
     ['packer/site.json', 'packer'],

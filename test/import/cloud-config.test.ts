@@ -219,6 +219,15 @@ runcmd:
   })
 
   test.each([
+    ['packages:\n  # web\n  - nginx\nruncmd: [ls, [a, b]]\n', ['runcmd']],
+    ['runcmd:\n  # first\n  - |\n    # not a heading\n    - x\n  # second\n  - [a,\n    b]\n', ['first', 'second']],
+    ['runcmd:\n- a\n- >-\n  b\n  c\n# last\n- d\n', ['runcmd', 'last']],
+  ])('%j has its own comments alone', (text, wanted) => {
+    const { carried } = config(text)
+    expect(carried.filter(({ what }) => what === 'runcmd').flatMap(({ steps }) => steps)).toEqual(wanted)
+  })
+
+  test.each([
     ['curl http://169.254.169.254/latest/meta-data/', 'instance', undefined],
     ['echo $(hostname) >/etc/name', 'instance', undefined],
     ['openssl rand -hex 16 >/etc/token', 'instance', undefined],

@@ -5,6 +5,7 @@ import { scanShell } from '../../src/import/shell/scan.ts'
 import { splitScript } from '../../src/import/shell/split.ts'
 import { run } from '../../src/system/run.ts'
 import { tempDir } from '../../src/system/temp.ts'
+import { carriedLines, importText, lostLines, scriptOf } from './support.ts'
 
 const textsOf = (script: string) => scanShell(script)?.map(({ text }) => text)
 const headingsOf = (script: string) => splitScript(script)?.parts.map(({ heading }) => heading.join(' '))
@@ -215,3 +216,30 @@ async function contentOf(folder: string): Promise<Readonly<Record<string, string
   const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
   return Object.fromEntries(names.map((name, index) => [name, (texts[index] ?? '').replaceAll(folder, 'OUT')]))
 }
+
+describe('a script of user-data', () => {
+  test('without #! is one for sh, and its lines count from the first', () => {
+    const imported = importText('shell', 'hostname -f\n')
+    expect(scriptOf(imported, 'provision')).toMatch(/^#!\/bin\/sh\n# parbake: allow .*\ncd \/\nhostname -f\n$/)
+    expect(imported.carried[0]?.at.line).toBe(1)
+    expect(imported.carried[0]?.note).toContain('line 1 uses')
+  })
+
+  test('for another interpreter stays whole', () => {
+    const imported = importText('shell', '#!/usr/bin/perl\n\n# one\n1;\n\n# two\n2;\n')
+    expect(imported.steps.map(({ name }) => name)).toEqual(['provision'])
+    expect(imported.files.map(({ path, executable }) => [path, executable])).toEqual([['scripts/provision', true]])
+  })
+
+  test('that jinja fills in is listed; one that has nothing to fill in is carried over', () => {
+    expect(lostLines(importText('shell', '## template: jinja\n#!/bin/sh\necho {{ x }}\n'))).toEqual(['1 script'])
+    expect(carriedLines(importText('shell', '## template: jinja\n#!/bin/sh\necho\n'))).toEqual([
+      '2 script -> provision',
+    ])
+  })
+
+  test('parts of one that stops at errors stop at errors', () => {
+    const imported = importText('shell', '#!/bin/bash -ex\n# One\nfalse\n\n# Two\ntrue\n')
+    expect(scriptOf(imported, 'one')).toBe('#!/bin/bash -ex\ncd /\n# One\nfalse\n')
+  })
+})

@@ -25,7 +25,7 @@ export function commandScript(key: ConfigKey, to: Collector): CommandScript | un
       else to.carried(item.at, `entry of ${key.key}`, [], 'is empty')
       continue
     }
-    const { line: first, comment } = aboveItem(item)
+    const { line: first, comment } = aboveItem(item, key.at.line ?? 0)
     if (comment.length > 0) {
       lines.push('', ...comment)
       places.push(...[0, ...comment.keys()].map((index) => at(item, first - comment.length + index)))
@@ -54,23 +54,19 @@ function wordText(word: unknown): string | undefined {
   return typeof word === 'boolean' ? (word ? 'True' : 'False') : textOf(word)
 }
 
-/** The line of an item's dash, and the comment lines right above it. */
-function aboveItem({ at: { line = 1, column = 1 }, document }: ConfigItem): {
-  readonly line: number
-  readonly comment: readonly string[]
-} {
+/** The line of an item's dash, and the comment lines right above it; only what stands below line `after`. */
+function aboveItem(
+  { at: { line = 1 }, document }: ConfigItem,
+  after: number,
+): { readonly line: number; readonly comment: readonly string[] } {
   const lines = document.source.split('\n')
+  const isBelow = (number: number) => number > after
+  // A block's text stands below its dash; between brackets there is none.
   let dash = line
-  // A block's text stands below its dash.
-  if (!/^\s*(?:-\s+)+$/.test((lines[line - 1] ?? '').slice(0, column - 1))) {
-    for (let above = line - 1; above > 0 && line - above < 50; above -= 1) {
-      if (!/^\s*-(?:\s|$)/.test(lines[above - 1] ?? '')) continue
-      dash = above
-      break
-    }
-  }
+  while (isBelow(dash) && !/^\s*-(?:\s|$)/.test(lines[dash - 1] ?? '')) dash -= 1
+  if (!isBelow(dash)) return { line, comment: [] }
   let first = dash
-  while (first > 1 && /^\s*#/.test(lines[first - 2] ?? '')) first -= 1
+  while (isBelow(first - 1) && /^\s*#/.test(lines[first - 2] ?? '')) first -= 1
   return { line: dash, comment: lines.slice(first - 1, dash - 1).map((text) => text.trim()) }
 }
 

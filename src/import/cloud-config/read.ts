@@ -19,14 +19,20 @@ export interface ConfigItem {
   readonly path: YamlPath
 }
 
-const jinjaHeader = /^##\s*template:\s*jinja\s*$/i
+/** At the start of a text that jinja is to fill in. */
+export const jinjaHeader = /^##[ \t]*template:[ \t]*jinja[ \t]*(?:\n|$)/i
+
+export const templateReason = {
+  why: 'it is a jinja template, filled in with what the host is',
+  hint: 'write it as a script with when: instance that asks `cloud-init query`',
+} as const
 
 /**
  * The keys of a cloud-config document, read as cloud-init reads it: YAML 1.1. Keys that need jinja are reported. Throws
  * UserError (exit code 2) with a position for what is no cloud-config.
  */
 export function readCloudConfig(source: SourceText, to: Collector): readonly ConfigKey[] {
-  const isTemplate = jinjaHeader.test(source.text.split('\n', 1)[0] ?? '')
+  const isTemplate = jinjaHeader.test(source.text)
   const text = isTemplate ? withoutJinja(source, to) : source.text
   // Empty lines before it make the positions those of the file.
   const document = parseYaml('\n'.repeat(source.line - 1) + text, source.file, { version: '1.1' })
@@ -91,8 +97,8 @@ function withoutJinja(source: SourceText, to: Collector): string {
         to.notCarried(
           lineOf(source, index + 1),
           /^["']?([^:"']+)/.exec(line)?.[1] ?? 'key',
-          'it is a jinja template, filled in with what the host is',
-          'write it as a script with when: instance that asks `cloud-init query`',
+          templateReason.why,
+          templateReason.hint,
         )
       }
     }
