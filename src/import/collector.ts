@@ -90,7 +90,9 @@ function withNeeds(drafts: readonly StepDraft[]): ImportedStep[] {
   return drafts.map((draft, index) => {
     const { apart: _apart, plain = false, ...step } = draft
     const earlier = drafts.slice(0, index)
-    const needed = earlier.filter(({ apart }) => apart === undefined || (apart === 'plain' && !plain))
+    // What no image holds may as well wait for all that is about the host.
+    const waitsForAll = draft.when === 'instance' && draft.apart === undefined
+    const needed = earlier.filter(({ apart }) => waitsForAll || apart === undefined || (apart === 'plain' && !plain))
     const reached = new Set<string>()
     const needs: string[] = []
     for (const { name } of needed.toReversed()) {

@@ -106,6 +106,18 @@ bootcmd: [ls]
   ])
 })
 
+test('what asks for the name of the host waits until it has one', () => {
+  const { steps } = config('hostname: a\npackages: [jq]\nruncmd: [ls, "hostname >/etc/x"]\n')
+  expect(steps.map(({ name, needs }) => [name, needs])).toEqual([
+    ['hostname', undefined],
+    ['packages', []],
+    ['runcmd', ['packages']],
+  ])
+  const { steps: asking } = config('hostname: a\npackages: [jq]\nruncmd: ["echo $(hostname) >/etc/x"]\n')
+  expect(asking.at(-1)).toMatchObject({ name: 'runcmd', when: 'instance' })
+  expect(asking.at(-1)?.needs).toBeUndefined()
+})
+
 describe('mounts', () => {
   const needs = (text: string) =>
     config(`${text}\npackages: [jq]\n`).steps.find(({ name }) => name === 'packages')?.needs

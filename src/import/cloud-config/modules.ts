@@ -14,6 +14,9 @@ export interface ModuleRule {
   readonly note?: string
 }
 
+const diskNote =
+  'disks belong to a host: once per instance; scripts after it wait for it, so they are baked only once their needs leave it out'
+
 const perHost = { when: 'instance', apart: 'all' } as const
 
 /** Before packages, in the order in which cloud-init runs them. */
@@ -24,7 +27,7 @@ export const earlyModules: readonly ModuleRule[] = [
     modules: ['disk_setup'],
     keys: ['disk_setup', 'fs_setup', 'device_aliases'],
     when: 'instance',
-    note: 'disks belong to a host: once per instance; scripts after it wait for it, so they are baked only once their needs leave it out',
+    note: diskNote,
   },
   {
     name: 'mounts',
@@ -32,7 +35,7 @@ export const earlyModules: readonly ModuleRule[] = [
     modules: ['mounts'],
     keys: ['mounts', 'mount_default_fields', 'swap'],
     when: 'instance',
-    note: 'disks belong to a host: once per instance; scripts after it wait for it, so they are baked only once their needs leave it out',
+    note: diskNote,
   },
   {
     ...{ name: 'hostname', description: 'Name of the host', modules: ['set_hostname', 'update_etc_hosts'] },
@@ -177,66 +180,26 @@ const hostKeys: Reason = {
 
 /** Keys that are known and cannot be carried over. */
 export const lostKeys: Readonly<Record<string, Reason>> = {
-  ...{
-    final_message: ofAgent,
+  user: {
+    why: "it renames the image's default user, whom cloud-init makes before the agent is there",
+    hint: 'name the user under users',
   },
   package_reboot_if_required: {
-    why: 'a recipe does not reboot hosts',
+    why: 'recipes reboot hosts without conditions only',
     hint: 'bake the packages: hosts then boot with them, and need no reboot',
   },
-  ...{ growpart: ofLaunch, resize_rootfs: ofLaunch, network: ofLaunch, random_seed: ofLaunch },
-  ...{
-    ssh: ofLaunch,
-    ssh_deletekeys: hostKeys,
-    ssh_genkeytypes: hostKeys,
-    ssh_keys: hostKeys,
-    ssh_publish_hostkeys: hostKeys,
-  },
-  ...{
-    ssh_quiet_keygen: hostKeys,
-    no_ssh_fingerprints: ofLaunch,
-    authkey_hash: ofLaunch,
-    ssh_fp_console_blacklist: ofLaunch,
-  },
-  ...{
-    ssh_key_console_blacklist: ofLaunch,
-    disable_root: ofLaunch,
-    disable_root_opts: ofLaunch,
-    allow_public_ssh_keys: ofLaunch,
-  },
-  ...{
-    disable_ec2_metadata: ofLaunch,
-    grub_dpkg: ofLaunch,
-    'grub-dpkg': ofLaunch,
-    user: {
-      why: "it renames the image's default user, whom cloud-init makes before the agent is there",
-      hint: 'name the user under users',
-    },
-  },
-  ...{ output: ofAgent, syslog_fix_perms: ofCloudInit, datasource: ofCloudInit, datasource_list: ofCloudInit },
-  ...{
-    system_info: ofCloudInit,
-    cloud_init_modules: ofCloudInit,
-    cloud_config_modules: ofCloudInit,
-    cloud_final_modules: ofCloudInit,
-  },
-  ...{
-    reporting: ofCloudInit,
-    merge_how: ofCloudInit,
-    merge_type: ofCloudInit,
-    vendor_data: ofCloudInit,
-    'launch-index': ofCloudInit,
-  },
-  ...{
-    updates: ofCloudInit,
-    manual_cache_clean: ofCloudInit,
-    debug: ofCloudInit,
-    def_log_file: ofCloudInit,
-    log_cfgs: ofCloudInit,
-  },
-  ...{
-    autoinstall: { why: 'it is for the installer, not for cloud-init' },
-    cloud_init_output: ofAgent,
-    unverified_modules: ofCloudInit,
-  },
+  autoinstall: { why: 'it is for the installer, not for cloud-init' },
+  ...forAll(ofAgent, ['final_message', 'output']),
+  ...forAll(ofLaunch, ['growpart', 'resize_rootfs', 'network', 'random_seed', 'disable_ec2_metadata']),
+  ...forAll(ofLaunch, ['grub_dpkg', 'grub-dpkg', 'ssh', 'disable_root', 'disable_root_opts', 'allow_public_ssh_keys']),
+  ...forAll(ofLaunch, ['no_ssh_fingerprints', 'authkey_hash', 'ssh_fp_console_blacklist', 'ssh_key_console_blacklist']),
+  ...forAll(hostKeys, ['ssh_deletekeys', 'ssh_genkeytypes', 'ssh_keys', 'ssh_publish_hostkeys', 'ssh_quiet_keygen']),
+  ...forAll(ofCloudInit, ['datasource', 'datasource_list', 'system_info', 'reporting', 'merge_how', 'merge_type']),
+  ...forAll(ofCloudInit, ['cloud_init_modules', 'cloud_config_modules', 'cloud_final_modules', 'unverified_modules']),
+  ...forAll(ofCloudInit, ['vendor_data', 'launch-index', 'updates', 'manual_cache_clean', 'debug', 'syslog_fix_perms']),
+  ...forAll(ofCloudInit, ['def_log_file', 'log_cfgs']),
+}
+
+function forAll(reason: Reason, keys: readonly string[]): Readonly<Record<string, Reason>> {
+  return Object.fromEntries(keys.map((key) => [key, reason]))
 }

@@ -46,6 +46,12 @@ type Reason = readonly [why: string, hint?: string]
 const unknownType: Reason = ['there is no step for it', 'write what it does as a script']
 const otherTypes: Readonly<Record<string, Reason>> = {
   'shell-local': ['it runs on the machine that builds, not on the host', 'run it before `parbake publish`'],
+  ansible: ['playbooks are not looked into', 'copy the playbook into the recipe and write a step of type ansible'],
+  'ansible-local': [
+    'playbooks are not looked into',
+    'copy the playbook into the recipe and write a step of type ansible',
+  ],
+  'puppet-masterless': ['manifests are not looked into', 'copy them into the recipe and write a step of type puppet'],
   breakpoint: ['it is for people who watch a build', 'see `parbake bake --on-failure shell`'],
   powershell: ['hosts are Linux'],
   'windows-shell': ['hosts are Linux'],

@@ -49,8 +49,8 @@ const fleeting =
 export function effectsOf(statements: readonly Statement[]): readonly Effects[] {
   const own = statements.map(ofStatement)
   const functions = new Map<string, Effects>()
-  for (const { defines, text } of statements) {
-    if (defines !== undefined) functions.set(defines, ofBody(text.replace(/^[^({]*(?:\(\))?/, '')))
+  for (const { defines, code } of statements) {
+    if (defines !== undefined) functions.set(defines, ofBody(code.replace(/^[^({]*(?:\(\))?/, '')))
   }
   // Whoever calls a function does what it does, however deep.
   for (let round = 0; round < functions.size; round += 1) {
@@ -95,39 +95,53 @@ function withCalls(effects: Effects, text: string, functions: ReadonlyMap<string
   return all
 }
 
-function ofStatement({ text, defines }: Statement): Effects {
+function ofStatement({ text, code, defines }: Statement): Effects {
   if (defines !== undefined) return { ...nothing, declares: true, names: [defines] }
-  if (option.test(text)) return { ...nothing, declares: true, forAll: true }
-  if (knownFile.test(text)) return { ...nothing, declares: true, forAll: true }
-  if (exported.test(text)) return { ...nothing, declares: true, forAll: true }
-  if (declaration.test(text) && !fleeting.test(text)) {
-    return { ...nothing, declares: true, forAll: /\bexport\s/.test(text), names: assigned(text) }
+  if (option.test(text) || knownFile.test(text) || exported.test(text)) {
+    return { ...nothing, declares: true, forAll: true }
   }
-  return ofBody(text)
+  if (declaration.test(text) && !fleeting.test(text)) {
+    const names = assigned(text)
+    return { ...nothing, declares: true, forAll: /\bexport\s/.test(text) || names.some(isKnownToAll), names }
+  }
+  return ofBody(code)
 }
 
-function ofBody(text: string): Effects {
-  const background = /[^&>|]&\s*(?:$|\n|#)/.test(text)
+/** Variables that programs or the shell itself heed without anybody naming them. */
+function isKnownToAll(name: string): boolean {
+  return /^(?:IFS|PATH|HOME|SHELL|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TERM|TMPDIR|CDPATH|ENV|BASH_ENV|PS4|POSIXLY_CORRECT|DEBIAN_FRONTEND|PARBAKE_\w+)$/.test(
+    name,
+  )
+}
+
+function ofBody(code: string): Effects {
+  const sets = assigned(code)
+  const background = /[^&>|]&\s*(?:$|\n|#)/.test(code)
   return {
     ...nothing,
     binds:
-      binding.test(text) ||
-      exporting.test(text) ||
-      leaving.test(text) ||
+      [binding, exporting, leaving].some((pattern) => pattern.test(code)) ||
       background ||
-      /\$\{\w+:?=/.test(text) ||
-      /\(\(/.test(text.replaceAll('$((', '')),
-    changesFolder: folder.test(text),
-    sets: assigned(text),
+      /\$\{\w+:?=/.test(code) ||
+      /\(\(/.test(code.replaceAll('$((', '')) ||
+      sets.some(isKnownToAll),
+    changesFolder: folder.test(code),
+    sets,
   }
 }
 
-/** Variables that stand before a `=` or that a loop sets; too many rather than too few. */
+/** Assignments before a command, which count for that command alone. */
+const prefix =
+  /(?<=^|[\s;&|({])(?:[A-Za-z_]\w*=(?:'[^'\n]*'|"[^"$`\n]*"|[^\s;&|()'"$`]*)[ \t]+)+(?=[\w./"'$-])(?![A-Za-z_]\w*\+?=)/g
+
+/** Variables and functions that a text sets; too many rather than too few. */
 function assigned(text: string): readonly string[] {
+  const lasting = text.replaceAll(prefix, '')
   const names = [
-    ...text.matchAll(/(?:^|[\s;&|({])([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=/g),
-    ...text.matchAll(/\b(?:for|select)\s+([A-Za-z_]\w*)/g),
-    ...text.matchAll(/\bprintf\s+-v\s+([A-Za-z_]\w*)/g),
+    ...lasting.matchAll(/(?:^|[\s;&|({])([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=/g),
+    ...lasting.matchAll(/\b(?:for|select|function)\s+([A-Za-z_][\w-]*)/g),
+    ...lasting.matchAll(/([A-Za-z_][\w-]*)[ \t]*\([ \t]*\)/g),
+    ...lasting.matchAll(/\bprintf\s+-v\s+([A-Za-z_]\w*)/g),
   ].map((match) => match[1] ?? '')
   return [...new Set(names)]
 }

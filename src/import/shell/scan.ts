@@ -3,6 +3,8 @@ export interface Statement {
   readonly firstLine: number
   readonly lastLine: number
   readonly text: string
+  /** `text` without the here-documents in it. */
+  readonly code: string
   /** The name, where it defines a function and does nothing else. */
   readonly defines?: string
 }
@@ -35,6 +37,8 @@ class Scanner {
   readonly #text: string
   #at = 0
   readonly #pending: HereDocument[] = []
+  /** Offsets at which here-documents begin and end. */
+  readonly #bodies: (readonly [from: number, to: number])[] = []
 
   constructor(text: string) {
     this.#text = text
@@ -59,7 +63,8 @@ class Scanner {
       const firstLine = this.#lineAt(start)
       const lastLine = this.#lineAt(Math.max(start, this.#at - 1))
       const text = lines.slice(firstLine - 1, lastLine).join('\n')
-      found.push({ firstLine, lastLine, text, ...(defines === undefined ? {} : { defines }) })
+      const code = this.#withoutBodies(start, this.#at)
+      found.push({ firstLine, lastLine, text, code, ...(defines === undefined ? {} : { defines }) })
     }
     if (this.#pending.length > 0) throw new NotUnderstood()
     return found
@@ -67,17 +72,37 @@ class Scanner {
 
   /** Commands up to the end of the line at the top level; the name where they are one function and nothing else. */
   #line(): string | undefined {
-    const name = this.#functionName()
+    const name = this.#function()
     const end = this.#commands(new Set(['\n']))
     if (end !== '\n' && end !== '') throw new NotUnderstood()
     return name
   }
 
-  #functionName(): string | undefined {
-    const match = /^(?:function[ \t]+)?([A-Za-z_][\w-]*)[ \t]*\(\)|^function[ \t]+([A-Za-z_][\w-]*)/.exec(
-      this.#text.slice(this.#at, this.#at + 200),
+  /** A function, if one begins here; its name where nothing follows on its line. */
+  #function(): string | undefined {
+    const start = this.#at
+    const header = /^(?:function[ \t]+([A-Za-z_][\w-]*)[ \t]*(?:\([ \t]*\))?|([A-Za-z_][\w-]*)[ \t]*\([ \t]*\))/.exec(
+      this.#text.slice(start, start + 200),
     )
-    return match?.[1] ?? match?.[2]
+    if (header === null) return undefined
+    this.#at += header[0].length
+    this.#skipBreaks()
+    const opens = this.#peek()
+    if (opens !== '(' && !/^\{\s/.test(this.#text.slice(this.#at, this.#at + 2))) {
+      this.#at = start
+      return undefined
+    }
+    this.#at += 1
+    const closes = opens === '(' ? ')' : '}'
+    this.#expect(this.#commands(new Set([closes])), closes)
+    this.#blanks()
+    return /^(?:\n|#|$)/.test(this.#peek()) ? (header[1] ?? header[2]) : undefined
+  }
+
+  #withoutBodies(from: number, to: number): string {
+    const inside = this.#bodies.filter(([first]) => first >= from && first < to)
+    const starts = [from, ...inside.map(([, last]) => last)]
+    return starts.map((start, index) => this.#text.slice(start, inside[index]?.[0] ?? to)).join('')
   }
 
   /** Reads commands until one of `ends` stands where a command could; eats it and returns it, or '' at the end. */
@@ -357,7 +382,9 @@ class Scanner {
   /** The end of a line, and the here-documents that begin after it. */
   #newline(): void {
     this.#at += 1
-    for (const { end, stripTabs } of this.#pending.splice(0)) {
+    const start = this.#at
+    const pending = this.#pending.splice(0)
+    for (const { end, stripTabs } of pending) {
       for (;;) {
         if (this.#at >= this.#text.length) throw new NotUnderstood()
         const stop = this.#text.indexOf('\n', this.#at)
@@ -366,6 +393,7 @@ class Scanner {
         if ((stripTabs ? line.replace(/^\t+/, '') : line) === end) break
       }
     }
+    if (pending.length > 0) this.#bodies.push([start, this.#at])
   }
 
   #expect(found: string, wanted: string): void {

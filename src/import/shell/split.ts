@@ -11,8 +11,6 @@ export interface ScriptPart {
   readonly body: string
   /** Declarations of earlier parts that it uses, in their order. */
   readonly carried: readonly string[]
-  /** A failing command ends the script, at the end of this part. */
-  readonly failsFast: boolean
 }
 
 /** A script taken apart. */
@@ -30,15 +28,16 @@ interface Section {
   readonly to: number
 }
 
-const outputOnly = /^\s*exec\s+(?:[12]?>>?|&>>?|>\s*>\().*$/
+const outputOnly = /^\s*exec\s+(?:[12]?>>?|&>>?|>\s*>\()(?!.*(?:;|&&|\|\|)).*$/
 
 /**
  * Takes a script apart at comments after an empty line, where both sides run in shells of their own as they run in one.
- * In doubt it stays whole: undefined. `failsFast`: its `#!` line has `-e`.
+ * In doubt it stays whole: undefined.
  */
-export function splitScript(text: string, failsFast = false): SplitScript | undefined {
+export function splitScript(text: string): SplitScript | undefined {
   const statements = scanShell(text)
-  if (statements === undefined || statements.length === 0 || /\$0|BASH_SOURCE|LINENO/.test(text)) return undefined
+  if (statements === undefined || statements.length === 0 || /\$0|\$\{!|BASH_SOURCE|FUNCNAME|LINENO/.test(text))
+    return undefined
   const lines = text.split('\n')
   const redirection = statements.find((statement) => outputOnly.test(statement.text))
   const kept = statements.filter((statement) => statement !== redirection)
@@ -49,7 +48,7 @@ export function splitScript(text: string, failsFast = false): SplitScript | unde
     const end = (sections[index + 1]?.firstLine ?? lines.length + 1) - 1
     const body = lines
       .slice(section.firstLine - 1, end)
-      .filter((_, offset) => !inside(section.firstLine + offset, redirection))
+      .map((line, offset) => (inside(section.firstLine + offset, redirection) ? '' : line))
       .join('\n')
     return {
       heading: section.heading,
@@ -57,7 +56,6 @@ export function splitScript(text: string, failsFast = false): SplitScript | unde
       lastLine: end,
       body: `${body.trimEnd()}\n`,
       carried: withDeclarations(section.from, section.to, kept, effects).carried,
-      failsFast: errexitAt(kept.slice(0, section.to), failsFast),
     }
   })
   return { parts, ...(redirection === undefined ? {} : { redirection }) }
@@ -167,11 +165,4 @@ function withDeclarations(
     }
   }
   return { carried: earlier.filter((entry) => chosen.has(entry)).map((entry) => entry.text), text: all() }
-}
-
-function errexitAt(statements: readonly Statement[], initially: boolean): boolean {
-  return statements.reduce((on, { text }) => {
-    if (/^\s*set\s+(?:-\w*\s+)*-\w*e|^\s*set\s.*-o\s+errexit/.test(text)) return true
-    return /^\s*set\s.*\+\w*e|^\s*set\s.*\+o\s+errexit/.test(text) ? false : on
-  }, initially)
 }

@@ -31,7 +31,7 @@ export interface ShellScript {
   readonly note?: string
 }
 
-const shell = /^#!\s*(?:\/usr)?\/bin\/(?:env\s+)?(?:ba|da|a)?sh(?:\s+(-\S+))?\s*$/
+const shell = /^#!\s*(?:\/usr)?\/bin\/(?:env\s+)?(?:ba|da|a)?sh(?:\s+-\S+)?\s*$/
 
 const stopsAtErrors = /^#!.*\s-[a-z]*e|^\s*set\s.*(?:-\w*e|errexit)/m
 const goesOn = '# parbake: allow no-errexit as in the original, what comes after a failed command runs all the same'
@@ -39,16 +39,14 @@ const goesOn = '# parbake: allow no-errexit as in the original, what comes after
 /** Adds the steps of a script, taken apart where that changes nothing, and tells what became of it. */
 export function addShellScript(script: ShellScript, to: Collector): void {
   const [firstLine = '', ...rest] = script.text.split('\n')
-  const interpreter = shell.exec(firstLine)
-  if (interpreter === null) {
+  if (!shell.test(firstLine)) {
     addForeign(script, to)
     return
   }
-  const failsFast = /^-[a-z]*e/.test(interpreter[1] ?? '')
   // The #! line stays as an empty one, so that lines count as in the input.
   const body = ['', ...rest].join('\n')
   const cd = cdLine(script)
-  const split = script.when === undefined && script.whole === undefined ? splitScript(body, failsFast) : undefined
+  const split = script.when === undefined && script.whole === undefined ? splitScript(body) : undefined
   if (split === undefined) {
     const text = `${firstLine}\n${cd}${rest.join('\n').replace(/^\n+/, '')}`
     addPart(script, { name: script.name, body: text, traced: body, firstLine: 1 }, script.locate(1), to)
@@ -132,8 +130,7 @@ function describe(script: ShellScript, { heading = [] }: Part): { readonly descr
 
 function partText(head: string, part: ScriptPart, isLast: boolean): string {
   const carried = part.carried.length === 0 ? '' : `${part.carried.join('\n')}\n\n`
-  const end =
-    isLast || part.failsFast ? '' : '\n# Whatever its last command ends with, the whole script goes on.\ntrue\n'
+  const end = isLast ? '' : '\n# Whatever its last command ends with, the whole script goes on.\ntrue\n'
   return `${head}${carried}${part.body.replace(/^\n+/, '')}${end}`
 }
 
