@@ -1,3 +1,5 @@
+import { NotUnderstood, ShellReader } from './reader.ts'
+
 /** A complete command at the top level of a shell script, with all lines that it takes; lines count from 1. */
 export interface Statement {
   readonly firstLine: number
@@ -23,150 +25,133 @@ export function scanShell(text: string): readonly Statement[] | undefined {
   }
 }
 
-class NotUnderstood extends Error {}
-
 const continuing = new Set(['then', 'else', 'elif', 'do', '!', 'time'])
 const closers = new Set(['fi', 'done', 'esac', '}', 'then', 'else', 'elif', 'do'])
 
-interface HereDocument {
-  readonly end: string
-  readonly stripTabs: boolean
-}
-
-class Scanner {
-  readonly #text: string
-  #at = 0
-  readonly #pending: HereDocument[] = []
-  /** Offsets at which here-documents begin and end. */
-  readonly #bodies: (readonly [from: number, to: number])[] = []
-
-  constructor(text: string) {
-    this.#text = text
-  }
-
+class Scanner extends ShellReader {
   statements(): Statement[] {
     const found: Statement[] = []
-    const lines = this.#text.split('\n')
-    while (this.#at < this.#text.length) {
-      this.#blanks()
-      const start = this.#at
-      if (this.#peek() === '\n') {
-        this.#newline()
+    const lines = this.text.split('\n')
+    while (this.at < this.text.length) {
+      this.blanks()
+      const start = this.at
+      if (this.peek() === '\n') {
+        this.newline()
         continue
       }
-      if (this.#peek() === '#') {
-        this.#comment()
+      if (this.peek() === '#') {
+        this.comment()
         continue
       }
-      if (start >= this.#text.length) break
+      if (start >= this.text.length) break
       const defines = this.#line()
       const firstLine = this.#lineAt(start)
-      const lastLine = this.#lineAt(Math.max(start, this.#at - 1))
+      const lastLine = this.#lineAt(Math.max(start, this.at - 1))
       const text = lines.slice(firstLine - 1, lastLine).join('\n')
-      const code = this.#withoutBodies(start, this.#at)
+      const code = this.#withoutBodies(start, this.at)
       found.push({ firstLine, lastLine, text, code, ...(defines === undefined ? {} : { defines }) })
     }
-    if (this.#pending.length > 0) throw new NotUnderstood()
+    if (this.pending.length > 0) throw new NotUnderstood()
     return found
   }
 
   /** Commands up to the end of the line at the top level; the name where they are one function and nothing else. */
   #line(): string | undefined {
     const name = this.#function()
-    const end = this.#commands(new Set(['\n']))
+    const end = this.commands(new Set(['\n']))
     if (end !== '\n' && end !== '') throw new NotUnderstood()
     return name
   }
 
   /** A function, if one begins here; its name where nothing follows on its line. */
   #function(): string | undefined {
-    const start = this.#at
+    const start = this.at
     const header = /^(?:function[ \t]+([A-Za-z_][\w-]*)[ \t]*(?:\([ \t]*\))?|([A-Za-z_][\w-]*)[ \t]*\([ \t]*\))/.exec(
-      this.#text.slice(start, start + 200),
+      this.text.slice(start, start + 200),
     )
     if (header === null) return undefined
-    this.#at += header[0].length
-    this.#skipBreaks()
-    const opens = this.#peek()
-    if (opens !== '(' && !/^\{\s/.test(this.#text.slice(this.#at, this.#at + 2))) {
-      this.#at = start
+    this.at += header[0].length
+    this.skipBreaks()
+    const opens = this.peek()
+    if (opens !== '(' && !/^\{\s/.test(this.text.slice(this.at, this.at + 2))) {
+      this.at = start
       return undefined
     }
-    this.#at += 1
+    this.at += 1
     const closes = opens === '(' ? ')' : '}'
-    this.#expect(this.#commands(new Set([closes])), closes)
-    this.#blanks()
-    return /^(?:\n|#|$)/.test(this.#peek()) ? (header[1] ?? header[2]) : undefined
+    this.expect(this.commands(new Set([closes])), closes)
+    this.blanks()
+    return /^(?:\n|#|$)/.test(this.peek()) ? (header[1] ?? header[2]) : undefined
   }
 
   #withoutBodies(from: number, to: number): string {
-    const inside = this.#bodies.filter(([first]) => first >= from && first < to)
+    const inside = this.bodies.filter(([first]) => first >= from && first < to)
     const starts = [from, ...inside.map(([, last]) => last)]
-    return starts.map((start, index) => this.#text.slice(start, inside[index]?.[0] ?? to)).join('')
+    return starts.map((start, index) => this.text.slice(start, inside[index]?.[0] ?? to)).join('')
   }
 
   /** Reads commands until one of `ends` stands where a command could; eats it and returns it, or '' at the end. */
-  #commands(ends: ReadonlySet<string>): string {
+  protected override commands(ends: ReadonlySet<string>): string {
     let isStart = true
     let needsMore = false
-    while (this.#at < this.#text.length) {
-      this.#blanks()
-      const char = this.#peek()
+    while (this.at < this.text.length) {
+      this.blanks()
+      const char = this.peek()
       if (char === '\n') {
-        this.#newline()
+        this.newline()
         if (ends.has('\n') && !needsMore) return '\n'
         isStart = true
         continue
       }
       if (char === '#') {
-        this.#comment()
+        this.comment()
         continue
       }
       if (char === ')') {
         if (!ends.has(')')) throw new NotUnderstood()
-        this.#at += 1
+        this.at += 1
         return ')'
       }
       if (char === ';' || char === '&' || char === '|') {
         const operator =
-          /^(?:;;&|;;|;&|;|&&|&>>|&>|&|\|\||\|&|\|)/.exec(this.#text.slice(this.#at, this.#at + 3))?.[0] ?? char
+          /^(?:;;&|;;|;&|;|&&|&>>|&>|&|\|\||\|&|\|)/.exec(this.text.slice(this.at, this.at + 3))?.[0] ?? char
         if (operator.startsWith(';;') || operator === ';&') {
           if (!ends.has(';;')) throw new NotUnderstood()
-          this.#at += operator.length
+          this.at += operator.length
           return ';;'
         }
-        this.#at += operator.length
+        this.at += operator.length
         if (operator.startsWith('&>')) continue
         needsMore = operator === '&&' || operator === '||' || operator.startsWith('|')
         isStart = true
         continue
       }
       needsMore = false
-      if (isStart && this.#text.startsWith('((', this.#at)) {
-        this.#at += 2
-        this.#until('))')
+      if (isStart && this.text.startsWith('((', this.at)) {
+        this.at += 2
+        this.until('))')
         isStart = false
         continue
       }
       if (char === '(') {
-        this.#at += 1
-        this.#blanks()
+        this.at += 1
+        this.blanks()
         // A function's parentheses are followed by its body.
-        if (this.#peek() === ')') {
-          this.#at += 1
-          this.#skipBreaks()
+        if (this.peek() === ')') {
+          this.at += 1
+          this.skipBreaks()
           isStart = true
         } else {
-          this.#expect(this.#commands(new Set([')'])), ')')
+          this.expect(this.commands(new Set([')'])), ')')
           isStart = false
         }
         continue
       }
       if (char === '<' || char === '>') {
-        this.#redirection()
+        this.redirection()
         continue
       }
-      const word = this.#word()
+      const word = this.word()
       if (!isStart) continue
       if (ends.has(word)) return word
       if (continuing.has(word)) {
@@ -185,33 +170,33 @@ class Scanner {
     if (word === 'case') {
       this.#case()
     } else if (word === 'if') {
-      this.#expect(this.#commands(new Set(['then'])), 'then')
-      let end = this.#commands(new Set(['fi', 'else', 'elif']))
+      this.expect(this.commands(new Set(['then'])), 'then')
+      let end = this.commands(new Set(['fi', 'else', 'elif']))
       while (end !== 'fi') {
-        if (end === 'elif') this.#expect(this.#commands(new Set(['then'])), 'then')
-        end = this.#commands(end === 'elif' ? new Set(['fi', 'else', 'elif']) : new Set(['fi']))
+        if (end === 'elif') this.expect(this.commands(new Set(['then'])), 'then')
+        end = this.commands(end === 'elif' ? new Set(['fi', 'else', 'elif']) : new Set(['fi']))
       }
     } else if (word === 'while' || word === 'until') {
-      this.#expect(this.#commands(new Set(['do'])), 'do')
-      this.#expect(this.#commands(new Set(['done'])), 'done')
+      this.expect(this.commands(new Set(['do'])), 'do')
+      this.expect(this.commands(new Set(['done'])), 'done')
     } else if (word === 'for' || word === 'select') {
-      this.#blanks()
-      if (this.#text.startsWith('((', this.#at)) {
-        this.#at += 2
-        this.#until('))')
+      this.blanks()
+      if (this.text.startsWith('((', this.at)) {
+        this.at += 2
+        this.until('))')
       }
-      this.#expect(this.#commands(new Set(['do'])), 'do')
-      this.#expect(this.#commands(new Set(['done'])), 'done')
+      this.expect(this.commands(new Set(['do'])), 'do')
+      this.expect(this.commands(new Set(['done'])), 'done')
     } else if (word === '{') {
-      this.#expect(this.#commands(new Set(['}'])), '}')
+      this.expect(this.commands(new Set(['}'])), '}')
     } else if (word === '[[') {
-      this.#until(']]')
+      this.until(']]')
     } else if (word === 'function') {
-      this.#blanks()
-      this.#word()
-      this.#skipBreaks()
-      if (this.#text.startsWith('()', this.#at)) this.#at += 2
-      this.#skipBreaks()
+      this.blanks()
+      this.word()
+      this.skipBreaks()
+      if (this.text.startsWith('()', this.at)) this.at += 2
+      this.skipBreaks()
       return true
     } else if (/^[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=/.test(word)) {
       // What follows an assignment is a command.
@@ -221,190 +206,28 @@ class Scanner {
   }
 
   #case(): void {
-    this.#blanks()
-    this.#word()
-    this.#skipBreaks()
-    this.#expect(this.#word(), 'in')
+    this.blanks()
+    this.word()
+    this.skipBreaks()
+    this.expect(this.word(), 'in')
     for (;;) {
-      this.#skipBreaks()
-      if (this.#peek() === '(') this.#at += 1
-      this.#blanks()
-      const pattern = this.#word()
+      this.skipBreaks()
+      if (this.peek() === '(') this.at += 1
+      this.blanks()
+      const pattern = this.word()
       if (pattern === 'esac') return
-      for (this.#blanks(); this.#peek() === '|'; this.#blanks()) {
-        this.#at += 1
-        this.#blanks()
-        this.#word()
+      for (this.blanks(); this.peek() === '|'; this.blanks()) {
+        this.at += 1
+        this.blanks()
+        this.word()
       }
-      if (this.#peek() !== ')') throw new NotUnderstood()
-      this.#at += 1
-      if (this.#commands(new Set([';;', 'esac'])) === 'esac') return
+      if (this.peek() !== ')') throw new NotUnderstood()
+      this.at += 1
+      if (this.commands(new Set([';;', 'esac'])) === 'esac') return
     }
-  }
-
-  #redirection(): void {
-    const rest = this.#text.slice(this.#at)
-    const here = /^<<(-?)[ \t]*(?!<)/.exec(rest)
-    if (rest.startsWith('<<<')) {
-      this.#at += 3
-    } else if (here !== null) {
-      this.#at += here[0].length
-      const raw = this.#word()
-      this.#pending.push({ end: raw.replaceAll(/['"\\]/g, ''), stripTabs: here[1] === '-' })
-    } else if (/^[<>]\(/.test(rest)) {
-      this.#at += 2
-      this.#expect(this.#commands(new Set([')'])), ')')
-    } else {
-      this.#at += /^(?:>>|>&|<&|>\||<>|<|>)/.exec(rest)?.[0].length ?? 1
-    }
-  }
-
-  /** A word with all its quotes and substitutions, as written. */
-  #word(): string {
-    const start = this.#at
-    while (this.#at < this.#text.length) {
-      const char = this.#peek()
-      if (/[\s;&|<>)]/.test(char)) break
-      if (char === '(') {
-        // An array, or a pattern of bash; a function's parentheses are no part of its name.
-        if (this.#at === start || !/[=?*+@!]$/.test(this.#text.slice(start, this.#at))) break
-        this.#at += 1
-        this.#parentheses()
-      } else {
-        this.#piece(char)
-      }
-    }
-    if (this.#at === start) throw new NotUnderstood()
-    return this.#text.slice(start, this.#at)
-  }
-
-  /** One character, or what it quotes or substitutes. */
-  #piece(char: string): void {
-    if (char === '\\') this.#at += 2
-    else if (char === "'") this.#quote("'")
-    else if (char === '"') this.#doubleQuote()
-    else if (char === '`') this.#quote('`')
-    else if (char === '$') this.#dollar()
-    else this.#at += 1
-  }
-
-  #dollar(): void {
-    const rest = this.#text.slice(this.#at, this.#at + 3)
-    if (rest === '$((') {
-      this.#at += 3
-      this.#until('))')
-    } else if (rest.startsWith('$(')) {
-      this.#at += 2
-      this.#expect(this.#commands(new Set([')'])), ')')
-    } else if (rest.startsWith('${')) {
-      this.#at += 2
-      this.#until('}')
-    } else if (rest.startsWith("$'")) {
-      this.#at += 1
-      this.#quote("'", true)
-    } else {
-      this.#at += 1
-    }
-  }
-
-  #doubleQuote(): void {
-    this.#at += 1
-    while (this.#at < this.#text.length) {
-      const char = this.#peek()
-      if (char === '"') {
-        this.#at += 1
-        return
-      }
-      if (char === "'") this.#at += 1
-      else this.#piece(char)
-    }
-    throw new NotUnderstood()
-  }
-
-  #quote(mark: string, escapes = mark === '`'): void {
-    this.#at += 1
-    while (this.#at < this.#text.length) {
-      const char = this.#peek()
-      this.#at += escapes && char === '\\' ? 2 : 1
-      if (char === mark) return
-    }
-    throw new NotUnderstood()
-  }
-
-  /** Up to and with `end`, quotes and substitutions apart. */
-  #until(end: string): void {
-    let depth = 0
-    while (this.#at < this.#text.length) {
-      if (depth === 0 && this.#text.startsWith(end, this.#at)) {
-        this.#at += end.length
-        return
-      }
-      const char = this.#peek()
-      if (end === '))' && char === '(') depth += 1
-      if (end === '))' && char === ')') depth -= 1
-      this.#piece(char)
-    }
-    throw new NotUnderstood()
-  }
-
-  #parentheses(): void {
-    for (let depth = 1; depth > 0;) {
-      if (this.#at >= this.#text.length) throw new NotUnderstood()
-      const char = this.#peek()
-      if (char === '(') depth += 1
-      if (char === ')') depth -= 1
-      this.#piece(char)
-    }
-  }
-
-  /** Blanks and continued lines. */
-  #blanks(): void {
-    for (;;) {
-      if (/[ \t\r]/.test(this.#peek())) this.#at += 1
-      else if (this.#text.startsWith('\\\n', this.#at)) this.#at += 2
-      else return
-    }
-  }
-
-  #comment(): void {
-    while (this.#at < this.#text.length && this.#peek() !== '\n') this.#at += 1
-  }
-
-  #skipBreaks(): void {
-    for (;;) {
-      this.#blanks()
-      if (this.#peek() === '\n') this.#newline()
-      else if (this.#peek() === '#') this.#comment()
-      else return
-    }
-  }
-
-  /** The end of a line, and the here-documents that begin after it. */
-  #newline(): void {
-    this.#at += 1
-    const start = this.#at
-    const pending = this.#pending.splice(0)
-    for (const { end, stripTabs } of pending) {
-      for (;;) {
-        if (this.#at >= this.#text.length) throw new NotUnderstood()
-        const stop = this.#text.indexOf('\n', this.#at)
-        const line = this.#text.slice(this.#at, stop === -1 ? undefined : stop)
-        this.#at = stop === -1 ? this.#text.length : stop + 1
-        if ((stripTabs ? line.replace(/^\t+/, '') : line) === end) break
-      }
-    }
-    if (pending.length > 0) this.#bodies.push([start, this.#at])
-  }
-
-  #expect(found: string, wanted: string): void {
-    if (found !== wanted) throw new NotUnderstood()
-  }
-
-  #peek(): string {
-    return this.#text[this.#at] ?? ''
   }
 
   #lineAt(offset: number): number {
-    return this.#text.slice(0, offset).split('\n').length
+    return this.text.slice(0, offset).split('\n').length
   }
 }
