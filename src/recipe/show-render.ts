@@ -54,9 +54,13 @@ function stepLines(step: ShownStep, heading: (text: string) => Line): Line[] {
   ]
 }
 
+function inOneLine(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+}
+
 /** One line of bounded length. */
 function shorten(value: unknown): string {
-  const text = Array.isArray(value) ? value.map(String).join(', ') : String(value)
+  const text = Array.isArray(value) ? value.map(inOneLine).join(', ') : inOneLine(value)
   const [first = '', ...others] = text.trim().split('\n')
   const cut = first.length > valueLength ? `${first.slice(0, valueLength - 1)}…` : first
   return others.length === 0 ? cut : `${cut} (${others.length + 1} lines)`
