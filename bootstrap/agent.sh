@@ -161,6 +161,8 @@ read_conf() {
     trace) TRACE=$rc_value ;;
     tags) TAGS=$rc_value ;;
     metrics) METRICS=$rc_value ;;
+    # For bootstrap/secrets.sh, which reads them itself.
+    secret.*) ;;
     imds) IMDS=$rc_value ;;
     url.channel) URL_CHANNEL=$rc_value ;;
     url.agent | url.bundle) URL_OBJECTS="$URL_OBJECTS$rc_value$LF" ;;

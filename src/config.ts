@@ -66,6 +66,8 @@ export interface HostAccess {
   readonly secretKeyEnv: string
   /** What hosts are told that they are, e.g. `db`, for conditions in recipes; sorted, each once. */
   readonly tags: readonly string[]
+  /** Where hosts fetch secrets from, by name: `file:/path`, `ssm:/name`, … Never the values. */
+  readonly secrets?: Readonly<Record<string, string>>
 }
 
 export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'

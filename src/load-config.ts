@@ -80,6 +80,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
       accessKeyEnv: hosts.accessKeyEnv ?? 'PARBAKE_HOST_ACCESS_KEY',
       secretKeyEnv: hosts.secretKeyEnv ?? 'PARBAKE_HOST_SECRET_KEY',
       tags: [...new Set(hosts.tags)].toSorted(),
+      ...(hosts.secrets === undefined ? {} : { secrets: hosts.secrets }),
     },
     channel: values.channel ?? 'stable',
     channelExpiryDays: values.channelExpiryDays ?? 0,
@@ -135,6 +136,13 @@ function storeUrl(text: string, path: (text: string) => string): string {
   if (relative !== undefined) return pathToFileURL(path(relative)).href
   return text.startsWith('file:///') ? pathToFileURL(fileURLToPath(text)).href : text
 }
+
+/** What bootstrap/secrets.sh understands; printable ASCII, for agent.conf is read line by line. */
+const secretSource =
+  /^(?:file:\/[!-~]+(?: [!-~]+)*|env:\/[!-~]+#[A-Za-z_][A-Za-z0-9_]*|command:[!-~]+(?: [!-~]+)*|(?:ssm|secretsmanager):[!-~]+|vault:https?:\/\/[!-~]+#[!-~]+)$/
+
+const secretSourceRule =
+  'must be file:/path, env:/path#NAME, command:…, ssm:NAME, secretsmanager:ID or vault:https://HOST/v1/PATH#FIELD'
 
 /** Takes the library as an argument, so that it is loaded only where there is a file to check. */
 function configSchema(z: typeof Zod) {
@@ -209,6 +217,12 @@ function configSchema(z: typeof Zod) {
         accessKeyEnv: variable.optional(),
         secretKeyEnv: variable.optional(),
         tags: z.array(z.string().regex(namePattern, nameRule)).max(32).optional(),
+        secrets: z
+          .record(
+            z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of an environment variable'),
+            z.string().regex(secretSource, secretSourceRule),
+          )
+          .optional(),
       })
       .optional(),
     vm: z

@@ -25,6 +25,11 @@ export function loadMeasure(): string {
   return squeezeShell(read('measure.sh'))
 }
 
+/** Reads bootstrap/secrets.sh likewise: it goes into bundles with a step that uses a secret. */
+export function loadSecrets(): string {
+  return squeezeShell(read('secrets.sh'))
+}
+
 /** The lines of a script that belong to one of its texts: a line `#: NAME…` says whose the lines after it are. */
 function sections(script: string, name: 'agent' | 'stage0'): string {
   let wanted = true

@@ -3,7 +3,7 @@ import { gzip } from 'node:zlib'
 import type { Recipe } from '../recipe/model.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import { sha256, type Sha256 } from '../util/sha256.ts'
-import { loadMeasure } from './agent.ts'
+import { loadMeasure, loadSecrets } from './agent.ts'
 import { renderIndex, stepId } from './index-file.ts'
 import { tarball, type TarEntry } from './tar.ts'
 
@@ -26,16 +26,29 @@ export async function packBundle(recipe: Recipe): Promise<PackedBundle> {
   return { bytes, sha256: sha256(bytes), index }
 }
 
+/** What agents run in the place of a step that uses secrets: no agent needs to know of them. */
+const withSecrets = '#!/bin/sh\nexec sh ../../../secrets /etc/parbake/agent.conf ../secrets ../script\n'
+
 function bundleFiles(recipe: Recipe, index: string): TarEntry[] {
   const entries: TarEntry[] = [
     { path: 'index', content: Buffer.from(index), executable: false },
     // Agents that know nothing of it leave it alone.
     { path: 'measure', content: Buffer.from(loadMeasure()), executable: false },
   ]
+  if (recipe.steps.some(({ rendered }) => rendered.secrets !== undefined)) {
+    entries.push({ path: 'secrets', content: Buffer.from(loadSecrets()), executable: false })
+  }
   for (const [position, { rendered, trace }] of recipe.steps.entries()) {
     const folder = `steps/${stepId(position)}`
     const env = Object.entries(rendered.env).toSorted(([a], [b]) => compareCodeUnits(a, b))
-    entries.push({ path: `${folder}/run`, content: Buffer.from(rendered.script), executable: true })
+    if (rendered.secrets === undefined) {
+      entries.push({ path: `${folder}/run`, content: Buffer.from(rendered.script), executable: true })
+    } else {
+      const names = rendered.secrets.map((name) => `${name}\n`).join('')
+      entries.push({ path: `${folder}/run`, content: Buffer.from(withSecrets), executable: true })
+      entries.push({ path: `${folder}/script`, content: Buffer.from(rendered.script), executable: true })
+      entries.push({ path: `${folder}/secrets`, content: Buffer.from(names), executable: false })
+    }
     if (env.length > 0) {
       const text = env.map(([name, value]) => `${name}=${value}\n`).join('')
       entries.push({ path: `${folder}/env`, content: Buffer.from(text), executable: false })
@@ -45,7 +58,8 @@ function bundleFiles(recipe: Recipe, index: string): TarEntry[] {
       entries.push({ path: `${folder}/if`, content: Buffer.from(text), executable: false })
     }
     // A mark of its own: older agents would misread another field in the index.
-    if (trace === true) entries.push({ path: `${folder}/trace`, content: Buffer.alloc(0), executable: false })
+    if (trace === true && rendered.secrets === undefined)
+      entries.push({ path: `${folder}/trace`, content: Buffer.alloc(0), executable: false })
     // The working directory is there even for a step without files.
     entries.push({ path: `${folder}/files`, executable: true })
     for (const file of rendered.files) {

@@ -71,6 +71,7 @@ function blockersAround(
 function ownReason(step: Step, profile: StepProfile | undefined): RuntimeReason | undefined {
   if (step.when !== 'change') return 'when'
   if (step.bake === 'never') return 'bake-never'
+  if (step.rendered.secrets !== undefined) return 'secret'
   if (hostFactsOf(step.rendered.conditions ?? []).length > 0) return 'condition'
   if (profile !== undefined && profile.count === 0 && profile.failures > 0) return 'only-failures'
   return undefined

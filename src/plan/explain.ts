@@ -45,6 +45,8 @@ export function explain(reason: BakeReason | RuntimeReason, grounds: Grounds): s
       return `${frequency[step.when]}${isForced}`
     case 'bake-never':
       return 'the recipe says bake: never'
+    case 'secret':
+      return `it uses ${listNames(step.rendered.secrets ?? [])}, and no image may hold a secret${isForced}`
     case 'condition':
       return `its if asks for ${listNames(hostFactsOf(step.rendered.conditions ?? []))}, which a bake cannot know`
     case 'needs-runtime':

@@ -18,6 +18,8 @@ export type RuntimeReason =
   | 'when'
   /** Its recipe says `bake: never`. */
   | 'bake-never'
+  /** It uses a secret, which no image may hold. */
+  | 'secret'
   /** Its `if` asks about the platform or a tag, which may differ between the bake and a host. */
   | 'condition'
   /** It needs, directly or not, a step that cannot be baked. */

@@ -12,7 +12,7 @@ export interface DigestInput {
 
 /** The identity of a step on every host and in every image; DESIGN, "step digest". */
 export function stepDigest({ type, rendered, needs }: DigestInput): Sha256 {
-  const { script, env, files, conditions } = rendered
+  const { script, env, files, conditions, secrets } = rendered
   return sha256(
     canonicalJson({
       v: 1,
@@ -25,6 +25,7 @@ export function stepDigest({ type, rendered, needs }: DigestInput): Sha256 {
       needs: needs.toSorted(compareCodeUnits),
       // Left out where there are none: digests must stay what they were.
       conditions,
+      secrets,
     }),
   )
 }

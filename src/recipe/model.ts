@@ -30,6 +30,8 @@ export interface RenderedStep {
   readonly files: readonly RenderedFile[]
   /** Lines `FACT OP VALUE[,VALUE…]` that must all hold on a host that runs it; absent where every host does. */
   readonly conditions?: readonly string[]
+  /** Names of environment variables that the host fetches itself, sorted; absent where there are none. */
+  readonly secrets?: readonly string[]
 }
 
 /** What changes how a step is handled but not what it does. None of it is in the step digest. */

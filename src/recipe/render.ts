@@ -57,10 +57,15 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
   // Every type's schema is made of the common shape.
   const spec = parsed.data as CommonSpec
   const conditions = conditionLines(spec.if ?? {})
+  const secrets = [...new Set(spec.secrets)].toSorted()
   return {
     type: type.name,
     spec: runtimeOnly === undefined ? spec : { ...spec, bake: 'never' },
-    rendered: { script: parts.script, env, files: all, ...(conditions.length === 0 ? {} : { conditions }) },
+    rendered: {
+      ...{ script: parts.script, env, files: all },
+      ...(conditions.length === 0 ? {} : { conditions }),
+      ...(secrets.length === 0 ? {} : { secrets }),
+    },
     files: files.seen(),
   }
 }
@@ -127,8 +132,25 @@ function checkCommon(fields: Readonly<Record<string, unknown>>, report: ReportPr
   if (reboot === true && (when === 'boot' || when === 'always')) {
     report(['reboot'], `cannot be true for a step with when: ${when}`, 'the host would never stop rebooting')
   }
+  checkSecrets(fields, report)
   if (bake === 'always' && (when === 'instance' || when === 'boot' || when === 'always')) {
     report(['bake'], `cannot be always for a step with when: ${when}`, 'only steps with when: change can be baked')
+  }
+}
+
+function checkSecrets({ secrets, env, bake }: Readonly<Record<string, unknown>>, report: ReportProblem): void {
+  const names = Array.isArray(secrets) ? (secrets as unknown[]) : []
+  for (const [index, name] of names.entries()) {
+    if (typeof name !== 'string') continue
+    if (name.startsWith('PARBAKE_')) {
+      report(['secrets', index], 'uses a name that the agent sets itself: names must not begin with PARBAKE_')
+    }
+    if (typeof env === 'object' && env !== null && Object.hasOwn(env, name)) {
+      report(['secrets', index], `is a name that env has too: '${name}'`, 'remove one of the two')
+    }
+  }
+  if (names.length > 0 && bake === 'always') {
+    report(['bake'], 'cannot be always for a step that uses a secret', 'no image may hold one')
   }
 }
 

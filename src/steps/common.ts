@@ -79,6 +79,15 @@ export const commonShape = {
     )
     .optional()
     .meta({ description: 'Environment variables of the step. Values may use {{param}}.' }),
+  secrets: z
+    .array(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of an environment variable (letters, digits and _)'),
+    )
+    .optional()
+    .meta({
+      description:
+        'Environment variables whose values the host fetches itself, from where hosts.secrets of parbake.yaml says. Never baked.',
+    }),
   timeout: duration
     .optional()
     .meta({ description: 'Longest time for one attempt: seconds or a text like "10m". Default 15m.' }),

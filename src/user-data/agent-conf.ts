@@ -37,6 +37,8 @@ export interface AgentConf {
   readonly trace?: boolean
   /** Names that say what the host is; one line `tags=a,b`, none where there are no tags. */
   readonly tags?: readonly string[]
+  /** Where secrets come from, by name; a line `secret.NAME=SOURCE` each. */
+  readonly secrets?: Readonly<Record<string, string>>
 }
 
 /**
@@ -80,6 +82,7 @@ function settingsOf(conf: AgentConf): readonly (readonly [string, string])[] {
     ['every', String(conf.everyMinutes)],
     ...(conf.trace === true ? [['trace', 'yes'] as const] : []),
     ...(conf.tags === undefined || conf.tags.length === 0 ? [] : [['tags', conf.tags.join(',')] as const]),
+    ...Object.entries(conf.secrets ?? {}).map(([name, source]) => [`secret.${name}`, source] as const),
   ]
 }
 

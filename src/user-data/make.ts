@@ -64,6 +64,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
       everyMinutes: input.everyMinutes ?? 15,
       ...(overrides.trace === true ? { trace: true } : {}),
       tags: overrides.tags ?? config.hosts.tags,
+      ...(config.hosts.secrets === undefined ? {} : { secrets: config.hosts.secrets }),
     },
   })
 }

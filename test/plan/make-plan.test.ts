@@ -89,6 +89,15 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    what: 'secrets, which no image may hold, and what needs them',
+    steps: [
+      step('secret', { bake: 'always', rendered: { ...step('any').rendered, secrets: ['TOKEN'] } }),
+      step('next', { needs: ['secret'] }),
+    ],
+    seconds: { secret: 50, next: 50 },
+    expected: ['secret:runtime:secret', 'next:runtime:needs-runtime'],
+  },
+  {
     what: 'what nobody measured',
     steps: [step('new'), step('known')],
     seconds: { known: 5 },

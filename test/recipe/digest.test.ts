@@ -47,6 +47,10 @@ describe('the step digest', () => {
       { ...input, rendered: { ...rendered, env: { A: '1', C: '2' } } },
     ],
     files: [{ ...input, rendered: { ...rendered, files: [file] } }],
+    secrets: [
+      { ...input, rendered: { ...rendered, secrets: ['A'] } },
+      { ...input, rendered: { ...rendered, secrets: ['B'] } },
+    ],
     conditions: [
       { ...input, rendered: { ...rendered, conditions: ['os is debian'] } },
       { ...input, rendered: { ...rendered, conditions: ['os not debian'] } },

@@ -21,13 +21,13 @@ describe('one problem', () => {
       'an unknown key in a step',
       script('depends: []'),
       "recipe.yaml:5:5: unknown key 'depends' in steps[0]\n        depends: []\n        ^\n" +
-        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, reboot, trace, run, file',
+        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, secrets, timeout, retries, reboot, trace, run, file',
     ],
     [
       'a key of another type',
       script("mode: '0644'"),
       "recipe.yaml:5:5: unknown key 'mode' in steps[0]\n        mode: '0644'\n        ^\n" +
-        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, timeout, retries, reboot, trace, run, file',
+        '  known here: type, name, description, needs, when, bake, if, requires, inputs, inline, params, env, secrets, timeout, retries, reboot, trace, run, file',
     ],
     [
       'an unknown step type',
