@@ -38,41 +38,33 @@ function answersYes({ name, args }: Call): boolean {
   )
 }
 
+const terminalPrograms: ReadonlySet<string> = new Set([
+  ...['vi', 'vim', 'nvim', 'nano', 'emacs', 'pico', 'ed', 'less', 'more', 'man', 'top', 'htop', 'visudo', 'vipw'],
+  ...['mysql_secure_installation', 'dselect', 'whiptail', 'dialog'],
+])
+
+/** With one of them passwd asks nothing. */
+const quietPasswd = ['-l', '-d', '-u', '-e', '-S', '--lock', '--delete', '--unlock', '--expire', '--stdin', '--status']
+
+const valuedAdduser = ['--home', '--shell', '--uid', '--gid', '--ingroup', '--gecos', '--comment']
+
 /** Why the call waits for somebody to type, or undefined. */
 function waitsForPerson(call: Call): string | undefined {
-  const { name, args } = call
+  const { name, args, command } = call
   const [first] = operands(args)
-  if (
-    /^(?:vi|vim|nvim|nano|emacs|pico|ed|less|more|man|top|htop|visudo|vipw|mysql_secure_installation|dselect|whiptail|dialog)$/.test(
-      name,
-    )
-  ) {
+  if (terminalPrograms.has(name)) {
     return name === 'visudo' && hasOption(args, '-c') ? undefined : `${name} waits for somebody at a terminal`
   }
-  if (call.command.pipedIn || call.command.redirects.some(({ operator }) => operator.startsWith('<'))) return undefined
+  if (command.pipedIn || command.redirects.some(({ operator }) => operator.startsWith('<'))) return undefined
   switch (name) {
     case 'passwd':
-      return hasOption(
-        args,
-        '-l',
-        '-d',
-        '-u',
-        '-e',
-        '-S',
-        '--lock',
-        '--delete',
-        '--unlock',
-        '--expire',
-        '--stdin',
-        '--status',
-      )
-        ? undefined
-        : 'passwd asks for a password'
-    case 'adduser':
-      return operands(args, ['--home', '--shell', '--uid', '--gid', '--ingroup', '--gecos', '--comment']).length ===
-        1 && !hasOption(args, '--disabled-password', '--system', '--disabled-login', '-S', '-D')
-        ? 'adduser asks for a password'
-        : undefined
+      return hasOption(args, ...quietPasswd) ? undefined : 'passwd asks for a password'
+    case 'adduser': {
+      // With two names it puts a user into a group.
+      const asks = operands(args, valuedAdduser).length === 1
+      const isTold = hasOption(args, '--disabled-password', '--system', '--disabled-login', '-S', '-D')
+      return asks && !isTold ? 'adduser asks for a password' : undefined
+    }
     case 'ssh-keygen':
       return hasOption(args, '-N', '-A', '-l', '-y', '-R', '-F', '-H', '-s', '-i', '-e')
         ? undefined
@@ -86,7 +78,7 @@ function waitsForPerson(call: Call): string | undefined {
     case 'systemctl':
       return first?.text === 'edit' ? 'systemctl edit opens an editor' : undefined
     case 'read':
-      return hasOption(args, '-p') || call.command.depth === 0 ? 'read waits for input that nobody types' : undefined
+      return hasOption(args, '-p') || command.depth === 0 ? 'read waits for input that nobody types' : undefined
     default:
       return undefined
   }
