@@ -17,7 +17,7 @@ import { explain, type Allowance } from '../../src/verify/explain.ts'
 import type { Inventory } from '../../src/verify/inventory.ts'
 import { cliHome, type CliHome } from '../support/cli.ts'
 import { repository } from '../support/source-files.ts'
-import { cliJson, vmEnvironment } from '../vm/support.ts'
+import { cliJson, fullOnly, vmEnvironment } from '../vm/support.ts'
 import { inventoryOf } from './hosts.ts'
 
 /** What was imported provisions what the original does: both on real systemd and real cloud-init, then compared. */
@@ -77,7 +77,6 @@ const sizeOf = (text = '') => /^(\d+) bytes/.exec(text)?.[1]
 let home: CliHome
 let env: Record<string, string>
 let context: Context
-let base: Base
 
 const isRoot = process.getuid?.() === 0
 
@@ -85,10 +84,8 @@ beforeAll(async () => {
   home = await cliHome()
   env = await vmEnvironment(home)
   await cliJson(home, env, 'keys', 'init')
-  await cliJson(home, env, 'base', 'build', 'debian-12')
   const config = await loadConfig(home.cwd, undefined, env)
   context = { config, reporter: { emit: () => {}, close: () => {} }, signal: new AbortController().signal }
-  base = await findBase('debian-12', context)
 })
 
 afterAll(async () => {
@@ -101,7 +98,7 @@ interface Provisioned {
 }
 
 /** A host from the base that gets the recipe by the agent. */
-async function provisioned(folder: string): Promise<Provisioned> {
+async function provisioned(folder: string, base: Base): Promise<Provisioned> {
   await cliJson(home, env, 'publish', folder)
   const recipe = await loadRecipe(folder)
   const disk = { path: base.path, base: base.name, digest: base.digest, imageId: '' }
@@ -143,13 +140,18 @@ interface Compared {
 }
 
 /** Imports an original, boots both and compares them. */
-async function compared(original: string, userData?: string): Promise<Compared> {
+async function compared(
+  original: string,
+  { userData, release = 'debian-12' }: { readonly userData?: string; readonly release?: string } = {},
+): Promise<Compared> {
+  await cliJson(home, env, 'base', 'build', release)
+  const base = await findBase(release, context)
   const file = join(originals, original)
   const folder = join(home.cwd, basename(original).replace(/\..*/, ''))
-  await cliJson(home, env, 'import', file, '--output', folder)
+  await cliJson(home, env, 'import', file, '--output', folder, '--force')
   const [theirs, ours] = await Promise.all([
     inventoryOf(context, base, userData ?? (await readFile(file, 'utf8'))),
-    provisioned(folder),
+    provisioned(folder, base),
   ])
   expect(countCompared(theirs, ours.inventory).file).toBeGreaterThan(10_000)
   const found = compare(theirs, ours.inventory).filter((difference) => !isSameOwner(difference))
@@ -186,11 +188,15 @@ describe.skipIf(!isRoot)('an imported recipe ends where its original does', () =
     expect(manifest.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['packages', 'users', 'ca-certs']))
   })
 
+  test.runIf(fullOnly)('the same cloud-config with a newer cloud-init', async () => {
+    expect((await compared('web-host.yaml', { release: 'debian-13' })).unexplained).toEqual([])
+  })
+
   test('a shell script', async () => {
     expect((await compared('notes-app.sh')).unexplained).toEqual([])
   })
 
   test('a template for Packer', async () => {
-    expect((await compared('packer/site.pkr.hcl', packerByHand)).unexplained).toEqual([])
+    expect((await compared('packer/site.pkr.hcl', { userData: packerByHand })).unexplained).toEqual([])
   })
 })
