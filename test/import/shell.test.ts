@@ -76,6 +76,7 @@ describe('a script is taken apart', () => {
     ['an exported variable is', 'export X=1\ntouch a', 'env'],
     ['a variable of another program', 'X=$(date)\ntouch $X', 'touch b'],
     ['a script that is written', 'cat >a <<E\nexport X=1\ncd /tmp\nexit 0\nE', 'touch "$X"'],
+    ['what a host says again and again', 'X=$(curl -s http://169.254.169.254/id | cut -c 1)\ntouch a', 'touch $X'],
     ['a variable for one command', 'X=1 touch a', 'X=1 touch b'],
     ['a failing exit', 'test -e a || exit 1', 'touch b'],
     ['a folder that is left again', 'cd /tmp\ntouch a', 'cd /var\ntouch b'],
@@ -85,6 +86,8 @@ describe('a script is taken apart', () => {
 
   test.each([
     ['what a program said', 'X=$(date)\ntouch a', 'touch $X'],
+    ['what was downloaded', 'X=$(curl -s http://169.254.169.254/id -o /a)\ntouch a', 'touch $X'],
+    ['what was done on the way', 'X=$(hostname | tee /a)\ntouch a', 'touch $X'],
     ['what another variable got from a program', 'X=$(date)\nY=a$X\ntouch a', 'touch $Y'],
     ['what a function set', 'f() { X=$1; }\nf a', 'touch $X'],
     ['what a function reads of a program', 'X=$(date)\nf() { touch $X; }\ntouch a', 'f'],
@@ -113,9 +116,9 @@ describe('a script is taken apart', () => {
   test('lines of the parts are those of the script, each once', () => {
     const script = 'X=1\n\n# one\na\n# within\nb\n\nc\n\n# two\nd $X\n# last\n'
     const parts = splitScript(script)?.parts ?? []
-    expect(parts.map(({ body }) => body.trimEnd()).join('\n\n')).toBe(script.trimEnd())
+    expect(parts.map(({ body }) => body.trimEnd()).join('\n\n')).toBe(script.slice('X=1\n\n'.length).trimEnd())
     expect(parts.map(({ firstLine, lastLine }) => [firstLine, lastLine])).toEqual([
-      [1, 9],
+      [3, 9],
       [10, 13],
     ])
     expect(parts.map(({ carried }) => carried)).toEqual([[], ['X=1']])
@@ -191,7 +194,7 @@ test('parts of random scripts do what the whole script does, in every shell', { 
   const shells = [['dash'], ['bash', '--posix'], ['busybox', 'ash']] as const
   const next = numbers(20_261_121)
   let split = 0
-  for (let round = 0; round < 300; round += 1) {
+  for (let round = 0; round < 160; round += 1) {
     const count = 4 + Math.floor(next() * 8)
     const script = Array.from({ length: count }, (_, index) => {
       const piece = pieces[Math.floor(next() * pieces.length)] ?? ''
@@ -213,7 +216,7 @@ test('parts of random scripts do what the whole script does, in every shell', { 
     }
     expect([script, await contentOf(apart), last === 0]).toEqual([script, await contentOf(whole), status === 0])
   }
-  expect(split).toBeGreaterThan(60)
+  expect(split).toBeGreaterThan(40)
 })
 
 async function runIn(folder: string, shell: string, args: readonly string[], script: string): Promise<number> {
@@ -249,6 +252,17 @@ describe('a script of user-data', () => {
     expect(lostLines(importText('shell', '## template: jinja\n#!/bin/sh\necho {{ x }}\n'))).toEqual(['1 script'])
     expect(carriedLines(importText('shell', '## template: jinja\n#!/bin/sh\necho\n'))).toEqual([
       '2 script -> provision',
+    ])
+  })
+
+  test('only parts that use what a host is asked for are left to the hosts', () => {
+    const { steps } = importText(
+      'shell',
+      '#!/bin/sh\n# Variables\nID=$(hostname)\nV=1\n\n# Install\nget $V\n\n# Configure\nset-up "$ID"\n',
+    )
+    expect(steps.map(({ name, when, comments }) => [name, when, comments])).toEqual([
+      ['install', undefined, undefined],
+      ['configure', 'instance', ["Once per instance: a variable in it uses the host's name or address."]],
     ])
   })
 

@@ -17,12 +17,13 @@ export interface Effects {
 
 const nothing: Effects = { declares: false, binds: false, changesFolder: false, sets: [], names: [], forAll: false }
 
-const value =
-  String.raw`(?:'[^'\n]*'|"(?:[^"\\\n$` +
-  '`' +
-  String.raw`]|\\.|\$\{?[A-Za-z_]\w*\}?)*"|[^\s'"$` +
-  '`' +
-  String.raw`;&|<>()\\]|\$\{?[A-Za-z_]\w*\}?)*`
+/** Programs that say the same whenever they are asked on a host, and do nothing else. */
+const asking = String.raw`(?:hostname|uname|nproc|arch|lsb_release|dpkg\s+--print-architecture|ec2-?metadata|cloud-init\s+query|curl(?=[^)]*169\.254\.169\.254)(?![^)]*\s(?:-[a-zA-Z]*[oO]|--output|--remote-name)\b))\b`
+const harmless = String.raw`(?![^)]*\b(?:tee|sh|bash|xargs)\b)(?:2>\s?/dev/null|[^()` + '`' + String.raw`;&<>\n])*`
+const answer = String.raw`\$\(\s*${asking}${harmless}\)`
+const quoted = String.raw`"(?:[^"\\\n$` + '`' + String.raw`]|\\.|\$\{?[A-Za-z_]\w*\}?|${answer})*"`
+const bare = String.raw`[^\s'"$` + '`' + String.raw`;&|<>()\\]|\$\{?[A-Za-z_]\w*\}?|${answer}`
+const value = String.raw`(?:'[^'\n]*'|${quoted}|${bare})*`
 const assignment = String.raw`[A-Za-z_]\w*=${value}`
 const declaration = new RegExp(
   String.raw`^\s*(?:(?:export|readonly)\s+)?${assignment}(?:\s+${assignment})*\s*(?:;\s*export(?:\s+[A-Za-z_]\w*)+\s*)?(?:#.*)?$`,

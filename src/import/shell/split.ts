@@ -65,7 +65,7 @@ function inside(line: number, statement: Statement | undefined): boolean {
   return statement !== undefined && line >= statement.firstLine && line <= statement.lastLine
 }
 
-/** Cuts before every comment that follows an empty line; what only declares goes with what comes next. */
+/** Cuts before every comment that follows an empty line; sections that only declare are left out. */
 function sectionsOf(
   lines: readonly string[],
   statements: readonly Statement[],
@@ -80,12 +80,9 @@ function sectionsOf(
     sections.push({ heading: above.text, firstLine: start, from: index, to: statements.length })
   }
   const cut = sections.map((section, index) => ({ ...section, to: sections[index + 1]?.from ?? statements.length }))
-  // A section of declarations alone does nothing by itself.
-  return cut.reduce<Section[]>((list, section) => {
-    const before = list.at(-1)
-    if (before === undefined || !onlyDeclares(before, effects)) return [...list, section]
-    return [...list.slice(0, -1), { ...section, firstLine: before.firstLine, from: before.from }]
-  }, [])
+  // Declarations alone do nothing: they go along with whatever uses them.
+  const acting = cut.filter((section) => !onlyDeclares(section, effects))
+  return acting.length === 0 ? cut : acting
 }
 
 function onlyDeclares({ from, to }: Section, effects: readonly Effects[]): boolean {

@@ -58,7 +58,8 @@ export function addShellScript(script: ShellScript, to: Collector): void {
     const name = nameOf(part, script.name)
     const blank = /^\s*\n/.exec(part.body)?.[0].split('\n').length ?? 1
     const at = script.locate(part.firstLine + blank - 1)
-    addPart(script, { name, body: text, traced: part.body, firstLine: part.firstLine, heading: part.heading }, at, to)
+    const { body: traced, carried, firstLine: first, heading } = part
+    addPart(script, { name, body: text, traced, carried, firstLine: first, heading }, at, to)
   }
   if (split.redirection !== undefined) {
     to.notCarried(
@@ -77,12 +78,16 @@ interface Part {
   /** What of it stands in the input from `firstLine` on. */
   readonly traced: string
   readonly firstLine: number
+  /** Declarations from before it. */
+  readonly carried?: readonly string[]
   readonly heading?: readonly string[]
 }
 
 function addPart(script: ShellScript, part: Part, at: SourceLocation, to: Collector): void {
   const traits = script.whole === true ? [] : traitsOf(part.traced, script.installed)
-  const ofHost = traits.find(({ kind }) => kind === 'host')
+  const [carried] = traitsOf((part.carried ?? []).join('\n'), script.installed).filter(({ kind }) => kind === 'host')
+  const own = traits.find(({ kind }) => kind === 'host')
+  const ofHost = own ?? carried
   const ofBoot = traits.find(({ kind }) => kind === 'boot')
   const when = script.when ?? (ofHost === undefined ? undefined : 'instance')
   const placed = script.placed.filter(({ destination, named = destination }) => part.traced.includes(named))
@@ -95,7 +100,8 @@ function addPart(script: ShellScript, part: Part, at: SourceLocation, to: Collec
   ].join('\n')
   const decisive = ofHost ?? ofBoot
   const line = decisive === undefined ? undefined : script.locate(part.firstLine + decisive.line - 1).line
-  const decided = decisive === undefined ? undefined : `line ${line ?? '?'} ${decisive.why}`
+  const place = decisive === carried ? 'a variable in it' : `line ${line ?? '?'}`
+  const decided = decisive === undefined ? undefined : `${place} ${decisive.why}`
   const never = when === undefined && ofBoot !== undefined
   const step = to.script(
     {
