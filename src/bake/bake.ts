@@ -3,14 +3,15 @@ import { dirname, join, resolve } from 'node:path'
 import { findBase } from '../base/cache.ts'
 import { warnIfStale } from '../base/freshness.ts'
 import type { Base } from '../base/model.ts'
-import type { SigningKey } from '../bundle/channel.ts'
+import type { Signer } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { throwIfInterrupted } from '../disk/namespace.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { backingName, currentImage, keepInCache, linkBacking, publishImage, type ImagePlace } from '../image/images.ts'
 import { manifestSchema, type DraftManifest, type ImageManifest } from '../image/manifest.ts'
 import { imageInfo } from '../image/qemu-img.ts'
-import { loadSigningKey, loadTrustedKeys } from '../keys/index.ts'
+import { readChannel } from '../bundle/channel-store.ts'
+import { loadSigners } from '../keys/signer.ts'
 import { startPackageCache } from '../package-cache/server.ts'
 import { appliedTunings, bakedSteps, type Plan } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
@@ -83,11 +84,16 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
   }
   const base = await findBase(config.base, context)
   await warnIfStale(base, context)
-  const signingKey = loadSigningKey(config)
-  const trustedKeys = [...new Set([...loadTrustedKeys(config), signingKey.publicKey])]
+  const signers = loadSigners(context)
   const store = await openStore(config.store)
   try {
     const channelName = options.channel ?? config.channel
+    const unpublished = options.output !== undefined && options.verify === false
+    const channel = { store, recipe: recipe.name, name: channelName, trustedKeys: signers.trustedKeys, signal }
+    // The pointer to an image is signed by the key that signs the channel.
+    const published = unpublished ? undefined : (await readChannel(channel))?.channel
+    const signer = signers.choose(published, Math.floor(Date.now() / 1000))
+    const trustedKeys = [...new Set([...signers.trustedKeys, signer.publicKey])]
     const place: ImagePlace = { store, recipe: recipe.name, channel: channelName, trustedKeys }
     if (options.output === undefined) {
       const current = await currentImage(place, signal)
@@ -96,13 +102,12 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
         return { manifest: current.manifest, reused: true, serial: current.serial }
       }
     }
-    const unpublished = options.output !== undefined && options.verify === false
     const job = await makeJob({
-      ...{ recipe, plan, base, channelName, trustedKeys, signingKey, signal },
+      ...{ recipe, plan, base, channelName, trustedKeys, signer, signal },
       ...(unpublished ? {} : { store }),
     })
     await using folder = await bakeFolder(config)
-    const made = await makeImage(context, options, { job, base, signingKey, work: folder.path })
+    const made = await makeImage(context, options, { job, base, signer, work: folder.path })
     const { manifest, disk } = made
     if (options.output !== undefined) {
       throwIfInterrupted(signal)
@@ -112,7 +117,7 @@ export async function bake(context: Context, options: BakeOptions): Promise<Bake
     }
     const verified = manifestSchema.parse(manifest)
     const { serial } = await phase(reporter, 'publish image', () =>
-      publishImage(context, place, { disk, manifest: verified, signingKey }),
+      publishImage(context, place, { disk, manifest: verified, signer }),
     )
     await keepInCache(context, disk, verified)
     return { manifest, reused: false, serial, engine: made.engine }
@@ -134,7 +139,7 @@ interface MadeImage {
 interface ImageInput {
   readonly job: BakeJob
   readonly base: Base
-  readonly signingKey: SigningKey
+  readonly signer: Signer
   /** A folder that is gone when the bake is over. */
   readonly work: string
 }
@@ -142,7 +147,7 @@ interface ImageInput {
 async function makeImage(
   context: Context,
   options: BakeOptions,
-  { job, base, signingKey, work }: ImageInput,
+  { job, base, signer, work }: ImageInput,
 ): Promise<MadeImage> {
   const { recipe, plan } = options
   const thin = options.thin === true
@@ -157,10 +162,10 @@ async function makeImage(
       useCache: options.useCache !== false,
     })
     const finished = await finishDisk(context, {
-      ...{ job, sealed: ran.disk, thin, target: disk, signingKey, work },
+      ...{ job, sealed: ran.disk, thin, target: disk, signingKey: signer, work },
       needles: sealNeedles({
         environment: process.env,
-        credentials: await credentialsAtHand(context.config, signingKey),
+        credentials: await credentialsAtHand(context.config, signer),
         ...{ userData: bakeUserData(), report: ran.report },
       }),
     })

@@ -1,4 +1,4 @@
-import type { SigningKey } from '../bundle/channel.ts'
+import type { KeyAtHand } from '../bundle/channel.ts'
 import type { Config } from '../config.ts'
 import { isTrivial } from '../seal/needles.ts'
 import { readServeCredentials } from '../store/server/credentials.ts'
@@ -9,7 +9,7 @@ import { readServeCredentials } from '../store/server/credentials.ts'
  */
 export async function credentialsAtHand(
   config: Pick<Config, 'hosts' | 'stateDir'>,
-  { privateKey }: SigningKey,
+  { privateKey }: KeyAtHand,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<Readonly<Record<string, string>>> {
   const { accessKeyEnv, secretKeyEnv } = config.hosts
@@ -20,7 +20,7 @@ export async function credentialsAtHand(
     'access key of the embedded store': embedded?.accessKey,
     'secret key of the embedded store': embedded?.secretKey,
     // As its file has it.
-    'signing key': privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+    'signing key': privateKey?.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
   }
   return Object.fromEntries(
     Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined && !isTrivial(entry[1])),

@@ -1,7 +1,7 @@
 import { symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
-import type { SigningKey } from '../bundle/channel.ts'
+import type { KeyAtHand } from '../bundle/channel.ts'
 import { exposeRaw, type RawDisk } from '../disk/expose.ts'
 import { UserError } from '../errors.ts'
 import { backingName } from '../image/images.ts'
@@ -28,7 +28,7 @@ export interface FinishInput {
   /** What must not be anywhere on the disk. */
   readonly needles: readonly Needle[]
   /** Its private part hides the needles in the cache. */
-  readonly signingKey: SigningKey
+  readonly signingKey: KeyAtHand
   readonly work: string
 }
 

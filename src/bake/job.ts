@@ -1,5 +1,6 @@
 import { loadAgent } from '../bundle/agent.ts'
-import { channelTime, signChannel, verifyChannel, type SigningKey } from '../bundle/channel.ts'
+import { isLive } from '../bundle/change-channel.ts'
+import { channelTime, signChannelWith, verifyChannel, type Signer } from '../bundle/channel.ts'
 import { packBundle, type PackedBundle } from '../bundle/pack.ts'
 import type { Base } from '../base/model.ts'
 import { readReady } from '../base/ready.ts'
@@ -21,7 +22,7 @@ export interface JobInput {
    * stays on this machine.
    */
   readonly store?: ObjectStore
-  readonly signingKey: SigningKey
+  readonly signer: Signer
   readonly signal: AbortSignal
 }
 
@@ -47,7 +48,7 @@ export async function makeJob(input: JobInput): Promise<BakeJob> {
     base: { name: base.name, digest: base.digest, path: base.path, ...(ready === undefined ? {} : { ready }) },
     channelText:
       input.store === undefined
-        ? localChannel(input, bundle)
+        ? await localChannel(input, bundle)
         : await publishedChannel({ ...input, store: input.store }, bundle),
     bundle,
     trustedKeys: input.trustedKeys,
@@ -67,12 +68,21 @@ async function publishedChannel(
   if (channel.kind !== 'bundle' || channel.bundle !== local.sha256) {
     throw notPublished(recipe, `channel '${channelName}' has another version of it`)
   }
+  if (channel.rollout !== undefined && isLive(channel.rollout)) {
+    throw new UserError(
+      `a rollout of '${recipe.name}' is under way, and a host that verifies the image might take it`,
+      {
+        hint: `end it first: 'parbake rollout advance --to 100' or 'parbake rollout undo ${recipe.name}'`,
+        code: 'rollout-active',
+      },
+    )
+  }
   return text
 }
 
 /** A channel that only the guest of this bake sees. Its serial is the lowest there is, so that hosts accept any other. */
-function localChannel({ recipe, channelName, signingKey }: JobInput, bundle: PackedBundle): string {
-  return signChannel(
+async function localChannel({ recipe, channelName, signer }: JobInput, bundle: PackedBundle): Promise<string> {
+  return signChannelWith(
     {
       kind: 'bundle',
       recipe: recipe.name,
@@ -84,7 +94,7 @@ function localChannel({ recipe, channelName, signingKey }: JobInput, bundle: Pac
       expires: 0,
       published: channelTime(Date.now()),
     },
-    signingKey,
+    signer,
   )
 }
 

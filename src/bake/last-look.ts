@@ -1,4 +1,4 @@
-import type { SigningKey } from '../bundle/channel.ts'
+import type { KeyAtHand } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import type { ClusterContent } from '../image/qcow2/contents.ts'
 import type { SealReport } from '../seal/check.ts'
@@ -15,7 +15,7 @@ import { lastImage } from './known-clusters.ts'
 export async function lastLook(
   context: Context,
   job: BakeJob,
-  signingKey: SigningKey,
+  signingKey: KeyAtHand,
   contents: readonly ClusterContent[],
 ): Promise<SeenBytes | undefined> {
   const last = await readLook(lookBeside(lastImage(context, job)), contents, signingKey)
@@ -26,7 +26,7 @@ export async function lastLook(
 export async function keepLook(
   context: Context,
   job: BakeJob,
-  signingKey: SigningKey,
+  signingKey: KeyAtHand,
   look: {
     readonly contents: readonly ClusterContent[]
     readonly needles: readonly Needle[]

@@ -72,7 +72,12 @@ export interface Signer {
   readonly publicKey: string
   /** The raw signature of these bytes, 64 bytes. */
   readonly sign: (message: Uint8Array) => Promise<Uint8Array>
+  /** Where it is at hand, and not behind a command. */
+  readonly privateKey?: KeyObject
 }
+
+/** A private key, where it is at hand. */
+export type KeyAtHand = Pick<Signer, 'privateKey'>
 
 export interface Signature {
   /** Base64 SPKI DER of the key that signed. */

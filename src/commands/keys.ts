@@ -102,13 +102,14 @@ function buildRotate(app: App): Command {
     })
 }
 
-function rotationText({ name, publicKey, made, channels, dryRun }: Rotation): string {
+function rotationText({ name, publicKey, made, channels, images, dryRun }: Rotation): string {
   const next = channels.some(({ step }) => step === 'introduced' || step === 'waiting')
     ? `next: give new hosts user-data made from now on, which trusts both keys; then run this again after that time`
     : `next: parbake keys revoke the old key`
   return [
     `key ${name}${made ? (dryRun ? ' would be made' : ' is new') : ''}${dryRun && made ? '' : `: ${publicKey}`}`,
     ...channels.map(channelText),
+    ...images.map(({ recipe, channel }) => `  the image of ${recipe}/${channel} is signed with it`),
     channels.length === 0 ? 'there is no channel in the store yet: new hosts trust it from the start' : next,
   ].join('\n')
 }

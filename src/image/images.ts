@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findBase } from '../base/cache.ts'
-import { channelTime, signChannel, verifyChannel, type ImageChannel, type SigningKey } from '../bundle/channel.ts'
+import { channelTime, signChannelWith, verifyChannel, type ImageChannel, type Signer } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
 import { formatBytes } from '../report/reporters.ts'
@@ -167,7 +167,7 @@ export async function keepInCache(context: Context, disk: string, manifest: Imag
 export async function publishImage(
   context: Context,
   place: ImagePlace,
-  image: { readonly disk: string; readonly manifest: ImageManifest; readonly signingKey: SigningKey },
+  image: { readonly disk: string; readonly manifest: ImageManifest; readonly signer: Signer },
 ): Promise<{ readonly serial: number }> {
   const { manifest } = image
   const { signal } = context
@@ -180,7 +180,7 @@ export async function publishImage(
       contentType: 'application/json',
       signal,
     })
-    return { serial: await moveImageChannel(place, manifest, image.signingKey, signal) }
+    return { serial: await moveImageChannel(place, manifest, image.signer, signal) }
   } catch (error) {
     for (const key of [manifestKey, diskKey]) await place.store.delete(key).catch(() => {})
     throw error
@@ -190,7 +190,7 @@ export async function publishImage(
 async function moveImageChannel(
   place: ImagePlace,
   manifest: ImageManifest,
-  signingKey: SigningKey,
+  signer: Signer,
   signal: AbortSignal,
 ): Promise<number> {
   const attempts = 20
@@ -207,7 +207,7 @@ async function moveImageChannel(
     }
     const { outcome } = await place.store.put(
       keys.imageChannel(place.recipe, place.channel),
-      signChannel(content, signingKey),
+      await signChannelWith(content, signer),
       {
         condition: current === undefined ? { absent: true } : { etag: current.etag },
         contentType: 'text/plain; charset=utf-8',
@@ -224,6 +224,33 @@ async function moveImageChannel(
       code: 'channel-contended',
     },
   )
+}
+
+/**
+ * Signs an image channel again, as it is, with another key; false where that has signed it already, or there is none. Throws a
+ * UserError where it is not genuine, or somebody else changes it.
+ */
+export async function signImageChannelAgain(place: ImagePlace, signer: Signer, signal: AbortSignal): Promise<boolean> {
+  const key = keys.imageChannel(place.recipe, place.channel)
+  const head = await place.store.head(key, { signal })
+  const text = head === undefined ? undefined : await getBytes(place.store, key, signal)
+  if (head === undefined || text === undefined) return false
+  const channel = verifyChannel(text.toString('utf8'), place.trustedKeys, {
+    recipe: place.recipe,
+    channel: place.channel,
+  })
+  if (channel.kind !== 'image' || channel.signature.key === signer.publicKey) return false
+  const content = { ...channel, serial: channel.serial + 1, published: channelTime(Date.now()) }
+  const { outcome } = await place.store.put(key, await signChannelWith(content, signer), {
+    condition: { etag: head.etag },
+    contentType: 'text/plain; charset=utf-8',
+    signal,
+  })
+  if (outcome === 'stored') return true
+  throw new UserError(`image channel '${place.channel}' of '${place.recipe}' was changed meanwhile`, {
+    hint: 'try again',
+    code: 'channel-contended',
+  })
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -6,6 +6,8 @@ import { readChannel, type ChannelPlace } from '../bundle/channel-store.ts'
 import type { BundleChannel, Signer } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { hasCode, UserError } from '../errors.ts'
+import { keys } from '../store/keys.ts'
+import { getBytes, listAll, type ObjectStore } from '../store/object-store.ts'
 import { openStore } from '../store/open.ts'
 import { channelPlaces, untoldHosts } from './channels.ts'
 import { listKeys } from './files.ts'
@@ -17,7 +19,7 @@ export interface RevokeOptions {
   readonly key: string
   /** Name of the key that signs the revocation. */
   readonly keyName?: string
-  /** Revoke although some hosts have not heard of the key that signs from now on. */
+  /** Revoke although some hosts have not heard of the key that signs from now on, or pointers to images are lost. */
   readonly force: boolean
   readonly dryRun: boolean
 }
@@ -44,6 +46,9 @@ export async function revokeKey(ctx: Context, options: RevokeOptions): Promise<R
     const signerFor = signerThatIsNot(publicKey, signers)
     // All are looked at before the first one is changed.
     for (const place of places) await checkHosts(ctx, place, signerFor, options)
+    for (const recipe of new Set(places.map((place) => place.recipe))) {
+      await checkImages(ctx, store, recipe, publicKey, options)
+    }
     const channels: Revocation['channels'][number][] = []
     for (const place of places) {
       const { channel } = await changeChannel({
@@ -103,14 +108,41 @@ async function checkHosts(
   const text =
     `${untold.length} hosts of '${place.recipe}' have not reported since their channel introduced the key that would sign ` +
     `(${some}): they would refuse everything from then on`
-  if (force) {
-    ctx.reporter.emit({ type: 'warning', text })
-    return
-  }
-  throw new UserError(text, {
+  refuseUnless(ctx, force, text, {
     hint: 'wait until they have, end them if they are dead, or add --force',
     code: 'hosts-untold',
   })
+}
+
+/** A pointer to an image that nobody trusts any more stops launches and bakes. */
+async function checkImages(
+  ctx: Context,
+  store: ObjectStore,
+  recipe: string,
+  publicKey: string,
+  { force }: RevokeOptions,
+): Promise<void> {
+  for await (const { key } of listAll(store, keys.imageChannelsPrefix(recipe), ctx.signal)) {
+    const text = (await getBytes(store, key, ctx.signal))?.toString('utf8') ?? ''
+    // Not whether it is genuine, but who signed it: with the key in other hands both may be said of a forgery.
+    if (!text.includes(`\nkey ${publicKey}\n`)) continue
+    refuseUnless(ctx, force, `${key} is signed by that key, and would count no more`, {
+      hint:
+        `sign it again with 'parbake keys rotate' first. Where the key was stolen: add --force, delete that object from the ` +
+        'store, and bake again',
+      code: 'image-signed',
+    })
+  }
+}
+
+function refuseUnless(
+  ctx: Context,
+  force: boolean,
+  text: string,
+  why: { readonly hint: string; readonly code: string },
+): void {
+  if (!force) throw new UserError(text, why)
+  ctx.reporter.emit({ type: 'warning', text, ...(why.code === 'image-signed' ? { hint: why.hint } : {}) })
 }
 
 function revokeIn(current: CurrentChannel, publicKey: string): BundleChannel | undefined {

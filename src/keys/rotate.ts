@@ -4,6 +4,8 @@ import { maxKeyLines } from '../bundle/channel-grammar.ts'
 import type { BundleChannel, SignedChannel, Signer } from '../bundle/channel.ts'
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
+import { keys } from '../store/keys.ts'
+import { listAll } from '../store/object-store.ts'
 import { openStore } from '../store/open.ts'
 import { channelPlaces, untoldHosts } from './channels.ts'
 import { listKeys } from './files.ts'
@@ -38,6 +40,8 @@ export interface Rotation {
   /** True where the key was made now; with `dryRun` where it would be. */
   readonly made: boolean
   readonly channels: readonly RotatedChannel[]
+  /** Image channels that were signed again with the new key; with `dryRun` none. */
+  readonly images: readonly { readonly recipe: string; readonly channel: string }[]
   readonly dryRun: boolean
 }
 
@@ -66,7 +70,8 @@ export async function rotateKeys(ctx: Context, options: RotateOptions): Promise<
       const own = { ...place, trustedKeys: [...place.trustedKeys, publicKey] }
       channels.push(await rotateChannel(own, ctx.config.channelExpiryDays, change))
     }
-    return { name, publicKey, made: known === undefined, channels, dryRun: options.dryRun }
+    const images = options.dryRun ? [] : await signImages(ctx, places, channels, change)
+    return { name, publicKey, made: known === undefined, channels, images, dryRun: options.dryRun }
   } finally {
     store.close()
   }
@@ -107,6 +112,36 @@ async function rotateChannel(
   })
   const notBefore = introductionOf(channel, publicKey) ?? 0
   return { recipe: place.recipe, channel: place.name, serial: channel.serial, step, notBefore, untold }
+}
+
+/** The pointers to images follow where the new key signs: whoever launches or bakes trusts what the keys folder holds. */
+async function signImages(
+  ctx: Context,
+  places: readonly ChannelPlace[],
+  channels: readonly RotatedChannel[],
+  { publicKey, newSigners }: KeyChange,
+): Promise<Rotation['images']> {
+  const signed = channels.filter(({ step }) => step === 'signed' || step === 'done').map(({ recipe }) => recipe)
+  const signer = newSigners?.choose(undefined, 0)
+  const store = places[0]?.store
+  if (signer === undefined || store === undefined) return []
+  const { signImageChannelAgain } = await import('../image/images.ts')
+  const trustedKeys = [...(places[0]?.trustedKeys ?? []), publicKey]
+  const images: { recipe: string; channel: string }[] = []
+  try {
+    for (const recipe of new Set(signed)) {
+      const prefix = keys.imageChannelsPrefix(recipe)
+      for await (const { key } of listAll(store, prefix, ctx.signal)) {
+        const place = { store, recipe, channel: key.slice(prefix.length), trustedKeys }
+        if (await signImageChannelAgain(place, signer, ctx.signal)) images.push({ recipe, channel: place.channel })
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== 'store-denied') throw error
+    const hint = `run this again with the rights of 'parbake store policy --for baker', before the old key is revoked`
+    ctx.reporter.emit({ type: 'warning', text: `pointers to images keep their signature: ${error.message}`, hint })
+  }
+  return images
 }
 
 function stepOf(current: SignedChannel<BundleChannel>, publicKey: string, signer: Signer): RotatedChannel['step'] {

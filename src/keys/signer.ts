@@ -75,7 +75,7 @@ export function signerOfKey(ctx: Pick<Context, 'config' | 'signal'>, publicKey: 
 
 /** A key at hand as what signs. */
 export function signerOf({ publicKey, privateKey }: SigningKey): Signer {
-  return { publicKey, sign: async (message) => sign(null, message, privateKey) }
+  return { publicKey, privateKey, sign: async (message) => sign(null, message, privateKey) }
 }
 
 /** Throws a UserError where hosts that follow this channel do not accept the key (yet). */

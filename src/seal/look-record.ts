@@ -1,7 +1,7 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import type { SigningKey } from '../bundle/channel.ts'
+import type { KeyAtHand } from '../bundle/channel.ts'
 import { clusterBytes } from '../image/qcow2/clusters.ts'
 import type { ClusterContent } from '../image/qcow2/contents.ts'
 import { writeFileAtomic } from '../system/atomic-file.ts'
@@ -30,7 +30,7 @@ export function lookBeside(image: string): string {
 export async function readLook(
   path: string,
   contents: readonly ClusterContent[],
-  signingKey: SigningKey,
+  signingKey: KeyAtHand,
 ): Promise<SeenBytes | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   const parsed = text === undefined ? undefined : parse(text)
@@ -58,7 +58,7 @@ export interface LookRecord {
   /** By form, wherever they may be. */
   readonly secrets: readonly SecretMatch[]
   /** Those that are nowhere, and the key whose private part hides them. */
-  readonly needles?: { readonly absent: readonly Needle[]; readonly signingKey: SigningKey }
+  readonly needles?: { readonly absent: readonly Needle[]; readonly signingKey: KeyAtHand }
 }
 
 /**
@@ -112,8 +112,10 @@ function parse(text: string): Look | undefined {
 }
 
 /** Names that only who has the signing key can tell the needles from. */
-function needleNames({ privateKey }: SigningKey): (needle: Needle) => string {
-  const secret = createHmac('sha256', 'parbake needles').update(privateKey.export({ type: 'pkcs8', format: 'der' }))
+function needleNames({ privateKey }: KeyAtHand): (needle: Needle) => string {
+  // Behind a command there is no such secret: what is recorded then, nobody can compare with anything.
+  const own = privateKey?.export({ type: 'pkcs8', format: 'der' }) ?? randomBytes(32)
+  const secret = createHmac('sha256', 'parbake needles').update(own)
   const key = secret.digest()
   return ({ bytes }) => createHmac('sha256', key).update(bytes).digest('base64')
 }

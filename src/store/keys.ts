@@ -23,6 +23,7 @@ export const keys = {
   rollupsPrefix: (recipe: string) => `rollups/${recipe}/v1/`,
   imageFile: (recipe: string, imageId: string, file: string) => `images/${recipe}/${imageId}/${file}`,
   imagesPrefix: (recipe: string) => `images/${recipe}/`,
+  imageChannelsPrefix: (recipe: string) => `images/${recipe}/channels/`,
   imageChannel: (recipe: string, channel: string) => `images/${recipe}/channels/${channel}`,
 } as const
 

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/load-config.ts'
+import { signerOf } from '../../src/keys/signer.ts'
 import type { Context } from '../../src/context.ts'
 import { currentImage, fetchImage, findImage, publishImage, type ImagePlace } from '../../src/image/images.ts'
 import { parseManifest, renderManifest, type ImageManifest } from '../../src/image/manifest.ts'
@@ -72,7 +73,7 @@ async function publish(imageId: string, content = `disk of ${imageId}`, target: 
   const disk = join(folder.path, `${imageId}.qcow2`)
   await writeFile(disk, content)
   const manifest = manifestOf(imageId, content)
-  return { manifest, ...(await publishImage(context, target, { disk, manifest, signingKey })) }
+  return { manifest, ...(await publishImage(context, target, { disk, manifest, signer: signerOf(signingKey) })) }
 }
 
 async function allKeys(): Promise<string[]> {

@@ -1,14 +1,15 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { parseChannel, verifyChannel } from '../../src/bundle/channel.ts'
+import { parseChannel, signChannel, verifyChannel } from '../../src/bundle/channel.ts'
 import { publishRecipe } from '../../src/bundle/publish.ts'
-import { initKeys, listKeys, loadTrustedKeys } from '../../src/keys/index.ts'
+import { initKeys, listKeys, loadSigningKey, loadTrustedKeys } from '../../src/keys/index.ts'
 import { listKeysWithUses } from '../../src/keys/list.ts'
 import { revokeKey, type RevokeOptions } from '../../src/keys/revoke.ts'
 import { rotateKeys, type RotateOptions } from '../../src/keys/rotate.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { getBytes } from '../../src/store/object-store.ts'
+import { sha256 } from '../../src/util/sha256.ts'
 import { failure, recipeOf, rig, type Rig } from '../rollout/support.ts'
 
 const now = () => Math.floor(Date.now() / 1000)
@@ -231,5 +232,48 @@ describe('the list of keys', () => {
     await test.store.put('channels/web/stable', 'nonsense')
     expect(await listKeysWithUses(test.ctx)).toMatchObject([{ name: 'default', uses: undefined }])
     expect(test.events).toContainEqual(expect.objectContaining({ type: 'warning' }))
+  })
+})
+
+describe('pointers to images', () => {
+  /** A pointer to an image, signed by the key of that name. */
+  async function withImage(test: Rig): Promise<string> {
+    const content = {
+      kind: 'image',
+      recipe: 'web',
+      channel: 'stable',
+      serial: 3,
+      image: 'web-1',
+      manifest: sha256('manifest'),
+      published: '2026-11-20T10:00:00Z',
+    } as const
+    const text = signChannel(content, loadSigningKey(test.ctx.config))
+    await test.store.put('images/web/channels/stable', text)
+    return text
+  }
+  const pointer = async (test: Rig) => (await getBytes(test.store, 'images/web/channels/stable'))?.toString() ?? ''
+
+  it('are signed again where the new key begins to sign, and not before', async () => {
+    await using test = await rig()
+    await publishRecipe(recipeOf('a'), test.ctx)
+    const text = await withImage(test)
+    const { publicKey } = await rotate(test, { name: 'next' })
+    expect(await pointer(test)).toBe(text)
+    expect(await rotate(test)).toMatchObject({ images: [{ recipe: 'web', channel: 'stable' }] })
+    expect(verifyChannel(await pointer(test), [publicKey])).toMatchObject({ image: 'web-1', serial: 4 })
+    expect(await rotate(test)).toMatchObject({ images: [] })
+    await revoke(test, 'default')
+  })
+
+  it('keep a key from being revoked that signed them', async () => {
+    await using test = await rig()
+    await publishRecipe(recipeOf('a'), test.ctx)
+    const text = await withImage(test)
+    await rotate(test, { name: 'next' })
+    expect(await failure(revoke(test, 'default'))).toMatchObject({ code: 'image-signed' })
+    expect((await test.channel()).revoke).toBeUndefined()
+    await revoke(test, 'default', { force: true })
+    expect(await pointer(test)).toBe(text)
+    expect(test.events).toContainEqual(expect.objectContaining({ hint: expect.stringContaining('bake again') }))
   })
 })

@@ -4,6 +4,7 @@ import { silentReporter } from '../../src/report/reporters.ts'
 import { publishImage } from '../../src/image/images.ts'
 import type { ImageManifest } from '../../src/image/manifest.ts'
 import { loadSigningKey } from '../../src/keys/files.ts'
+import { signerOf } from '../../src/keys/signer.ts'
 import { loadConfig } from '../../src/load-config.ts'
 import { reportSchema, type Report, type StepReport } from '../../src/profile/report.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
@@ -280,7 +281,7 @@ async function publishImages(
     await publishImage(
       context,
       { store, recipe: 'web', channel: 'stable', trustedKeys: [signingKey.publicKey] },
-      { disk, manifest, signingKey },
+      { disk, manifest, signer: signerOf(signingKey) },
     )
     images.push({ day, manifest })
   }

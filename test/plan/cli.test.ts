@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { publishImage } from '../../src/image/images.ts'
+import { signerOf } from '../../src/keys/signer.ts'
 import type { ImageManifest } from '../../src/image/manifest.ts'
 import { loadSigningKey } from '../../src/keys/index.ts'
 import { loadConfig } from '../../src/load-config.ts'
@@ -182,7 +183,7 @@ async function publish(names: readonly string[], channel = 'stable'): Promise<Im
   }
   const store = openDirectoryStore(join(home.env['PARBAKE_STATE'] as string, 'store'))
   const place = { store, recipe: 'web', channel, trustedKeys: [signingKey.publicKey] }
-  await publishImage(context, place, { disk, manifest, signingKey })
+  await publishImage(context, place, { disk, manifest, signer: signerOf(signingKey) })
   store.close()
   return manifest
 }
