@@ -759,10 +759,14 @@ not_expired() {
 
 # Fetches the channel. Result: BUNDLE and C_SERIAL of a verified channel, UNCHANGED=yes where it is the one seen last.
 pull_channel() {
-  UNCHANGED=no pc_etag='' pc_seen=0
+  UNCHANGED=no pc_etag='' pc_seen=0 pc_noted=yes
   phase channel
   [ ! -s "$KEPT" ] || read -r pc_seen pc_etag 2>/dev/null <"$KEPT.seen"
   is_number "$pc_seen" || pc_seen=0
+  # A converge may have ended between keeping the channel and noting its serial: then there is no ETag that fits it.
+  while read -r pc_word pc_value _; do
+    [ "$pc_word" != serial ] || ! is_number "$pc_value" || [ "$pc_value" -le "$pc_seen" ] || pc_noted=no pc_seen=$pc_value pc_etag=
+  done 2>/dev/null <"$KEPT"
   if [ -r "$RUN/channel.etag" ] && mv "$RUN/channel" "$TMP/channel"; then
     # Stage-0 has just asked, to learn which agent to fetch.
     CODE=200
@@ -793,7 +797,7 @@ pull_channel() {
   esac
   ERROR='' C_ETAG=$ETAG
   # Stores and tools without conditional requests send what is known already.
-  if [ -r "$KEPT" ] && [ "$(cat "$KEPT")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
+  if [ $pc_noted = yes ] && [ -s "$KEPT.seen" ] && [ "$(cat "$KEPT")" = "$(cat "$TMP/channel")" ]; then UNCHANGED=yes; fi
   read_channel "$TMP/channel" || return 1
   [ "$C_SERIAL" -ge "$pc_seen" ] || fail "the channel's serial $C_SERIAL is older than $pc_seen, which this host has seen" || return
   not_expired && { [ "$TRIGGER" = diff ] || learn_keys; }

@@ -128,6 +128,23 @@ describe('a converge that is cut off', () => {
     for (const step of recipe.steps) expect(host.trace()).toContain(step.name)
   })
 
+  it('between keeping a channel and noting its serial refuses an older one all the same', async () => {
+    await using host = await AgentHost.create()
+    await host.publish(testRecipe([host.step('one')]), { content: { serial: 1 } })
+    await host.converge()
+    const older = host.text('store/channels/web/stable')
+    await host.publish(testRecipe([host.step('two')]), { content: { serial: 5 } })
+    await host.fake('mv', `case "$*" in *seen.new*) kill -KILL $PPID; exit 1 ;; esac\nPATH=/usr/bin:/bin exec mv "$@"`)
+    expect((await host.run(['run'])).signal).toBe('SIGKILL')
+    await rm(host.path('bin/mv'))
+    const newer = host.text('store/channels/web/stable')
+    await host.put('channels/web/stable', older)
+    expect((await host.run(['run'])).stderr).toMatch(/serial 1 is older than 5/)
+    await host.put('channels/web/stable', newer)
+    await host.converge()
+    expect(host.text('state/channel.web.stable.seen')).toMatch(/^5 /)
+  })
+
   it.each(names)('by SIGTERM stops the running step and gives the lock back (%s)', async (shell) => {
     await using host = await AgentHost.create()
     const slow = gate(host)
