@@ -7,7 +7,7 @@ import { findImports, readSourceFiles } from '../support/source-files.ts'
  */
 const layers: readonly (readonly string[])[] = [
   // Words and values that everything shares.
-  ['errors.ts', 'util/', 'config.ts', 'context.ts', 'report/events.ts', 'recipe/model.ts'],
+  ['errors.ts', 'util/', 'config.ts', 'context.ts', 'report/events.ts', 'recipe/model.ts', 'recipe/cron.ts'],
   // What touches the world, each behind an interface.
   ['store/', 'vm/', 'system/', 'report/', 'load-config.ts'],
   // What decides, and the data it decides on.

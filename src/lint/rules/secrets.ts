@@ -140,15 +140,17 @@ export const secretRules: readonly Rule[] = [
     severity: 'error',
     finds: 'a private key, a token or a password in a URL, in a script, in env, in a content or in an input',
     why,
-    fix: 'let the step get it on the host at run time, with when: instance or bake: never; and replace it where it was used',
+    fix: 'name it under secrets, so that hosts fetch it themselves; and replace it, for it has been read',
     example: {
       bad: `- name: clone
   type: script
   run: git clone https://deploy:f2c81a90d4@git.example.com/app.git /srv/app`,
       good: `- name: clone
   type: script
-  bake: never
-  run: git -c credential.helper='store --file /run/git-credentials' clone https://git.example.com/app.git /srv/app`,
+  secrets: [GIT_TOKEN]
+  run: |
+    helper='!f() { echo username=deploy; echo "password=$GIT_TOKEN"; }; f'
+    git -c credential.helper="$helper" clone https://git.example.com/app.git /srv/app`,
     },
     check: checkForms,
   },
@@ -157,7 +159,7 @@ export const secretRules: readonly Rule[] = [
     severity: 'warning',
     finds: 'a variable or a parameter that is named like a secret and has its value in the recipe',
     why,
-    fix: 'let the step read it on the host at run time',
+    fix: 'name it under secrets, so that hosts fetch it themselves',
     example: {
       bad: `- name: database
   type: script
@@ -166,8 +168,8 @@ export const secretRules: readonly Rule[] = [
   run: setup-database`,
       good: `- name: database
   type: script
-  bake: never
-  run: DB_PASSWORD=$(cat /run/secrets/database) setup-database`,
+  secrets: [DB_PASSWORD]
+  run: setup-database`,
     },
     check: checkSettings,
   },
