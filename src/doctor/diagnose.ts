@@ -153,6 +153,9 @@ function checkKeys(config: Config): Check {
   if (process.env[signingKeyVariable] !== undefined) {
     return { group: 'keys', name, state: 'ok', detail: `from ${signingKeyVariable}` }
   }
+  if (config.signing !== undefined) {
+    return { group: 'keys', name, state: 'ok', detail: `behind the command '${config.signing.command[0]}'` }
+  }
   try {
     const signing = listKeys(config).filter((key) => key.privateFile !== undefined)
     return signing.length > 0
