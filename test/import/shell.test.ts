@@ -124,6 +124,15 @@ describe('a script is taken apart', () => {
     expect(parts.map(({ carried }) => carried)).toEqual([[], ['X=1']])
   })
 
+  test('a part does not get declarations that stand behind it', () => {
+    const script = 'set -u\n\n# one\na\n\n# names\nX=1\n\n# two\nb $X\n\n# more names\nY="$X/y"\n\n# three\nc $Y\n'
+    expect(splitScript(script)?.parts.map(({ carried, body }) => [...carried, body])).toEqual([
+      ['set -u', '# one\na\n'],
+      ['set -u', 'X=1', '# two\nb $X\n'],
+      ['set -u', 'X=1', 'Y="$X/y"', '# three\nc $Y\n'],
+    ])
+  })
+
   test('output of the whole is told apart', () => {
     const split = splitScript('exec >/var/log/x 2>&1\n\n# one\na\n\n# two\nb\n')
     expect(split?.parts.map(({ body }) => body.includes('exec'))).toEqual([false, false])

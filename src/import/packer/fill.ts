@@ -19,8 +19,8 @@ export class Variables {
       const text = literalOf(value)
       const what = `variable ${name}`
       const param = paramName(name)
-      const default_ = sensitive ? '' : (text ?? '')
-      this.#to.param({ name: param, default: default_, ...(description === undefined ? {} : { description }) })
+      const standard = sensitive ? '' : (text ?? '')
+      this.#to.param({ name: param, default: standard, ...(description === undefined ? {} : { description }) })
       if (sensitive) {
         this.#to.notCarried(
           at,
@@ -123,7 +123,6 @@ function mayExpand(before: string): boolean {
     else if (quote === '' && char === '#' && /^$|\s/.test(before[at - 1] ?? '')) return false
     else if (quote === '' && (char === "'" || char === '"')) quote = char
     else if (char === quote) quote = ''
-    else if (char === '\n') quote = quote === '' ? '' : quote
   }
   return quote !== "'"
 }

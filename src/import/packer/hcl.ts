@@ -131,7 +131,7 @@ class Parser {
         return items
       }
       if (this.#at >= this.#text.length) this.#fail(`'${end}' is missing`)
-      if (/for\s/y.test(this.#text.slice(this.#at, this.#at + 4))) return undefined
+      if (/^for\s/.test(this.#text.slice(this.#at, this.#at + 4))) return undefined
       items.push(this.#expression())
       this.#space(true)
       if (this.#peek() === ',') this.#at += 1

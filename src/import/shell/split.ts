@@ -23,6 +23,7 @@ export interface SplitScript {
 interface Section {
   readonly heading: readonly string[]
   readonly firstLine: number
+  readonly lastLine: number
   /** Indexes of its first statement and of the one after its last. */
   readonly from: number
   readonly to: number
@@ -44,16 +45,15 @@ export function splitScript(text: string): SplitScript | undefined {
   const effects = effectsOf(kept)
   const sections = mergeSections(sectionsOf(lines, kept, effects), kept, effects)
   if (sections.length < 2) return undefined
-  const parts = sections.map((section, index): ScriptPart => {
-    const end = (sections[index + 1]?.firstLine ?? lines.length + 1) - 1
+  const parts = sections.map((section): ScriptPart => {
     const body = lines
-      .slice(section.firstLine - 1, end)
+      .slice(section.firstLine - 1, section.lastLine)
       .map((line, offset) => (inside(section.firstLine + offset, redirection) ? '' : line))
       .join('\n')
     return {
       heading: section.heading,
       firstLine: section.firstLine,
-      lastLine: end,
+      lastLine: section.lastLine,
       body: `${body.trimEnd()}\n`,
       carried: withDeclarations(section.from, section.to, kept, effects).carried,
     }
@@ -65,24 +65,27 @@ function inside(line: number, statement: Statement | undefined): boolean {
   return statement !== undefined && line >= statement.firstLine && line <= statement.lastLine
 }
 
-/** Cuts before every comment that follows an empty line; sections that only declare are left out. */
+/** Cuts before every comment that follows an empty line; sections before the last that only declare are left out. */
 function sectionsOf(
   lines: readonly string[],
   statements: readonly Statement[],
   effects: readonly Effects[],
 ): readonly Section[] {
-  const sections: Section[] = []
+  const sections: Omit<Section, 'to' | 'lastLine'>[] = []
   for (const [index, { firstLine }] of statements.entries()) {
     const above = commentAbove(lines, firstLine)
     const isFirst = sections.length === 0
     if (!isFirst && (above.length === 0 || !above.separate)) continue
     const start = isFirst ? 1 : firstLine - above.length
-    sections.push({ heading: above.text, firstLine: start, from: index, to: statements.length })
+    sections.push({ heading: above.text, firstLine: start, from: index })
   }
-  const cut = sections.map((section, index) => ({ ...section, to: sections[index + 1]?.from ?? statements.length }))
-  // Declarations alone do nothing: they go along with whatever uses them.
-  const acting = cut.filter((section) => !onlyDeclares(section, effects))
-  return acting.length === 0 ? cut : acting
+  const cut = sections.map((section, index): Section => ({
+    ...section,
+    lastLine: (sections[index + 1]?.firstLine ?? lines.length + 1) - 1,
+    to: sections[index + 1]?.from ?? statements.length,
+  }))
+  // Declarations alone do nothing: they go along with whatever uses them. At the end they make the script's status.
+  return cut.filter((section) => section.to === statements.length || !onlyDeclares(section, effects))
 }
 
 function onlyDeclares({ from, to }: Section, effects: readonly Effects[]): boolean {
@@ -117,7 +120,7 @@ function mergeSections(
     const mayCut =
       before === undefined || (mayCutBefore(section, statements, effects) && !onlyDeclares(section, effects))
     if (mayCut || before === undefined) merged.push(section)
-    else merged[merged.length - 1] = { ...before, to: section.to }
+    else merged[merged.length - 1] = { ...before, lastLine: section.lastLine, to: section.to }
   }
   return merged
 }
