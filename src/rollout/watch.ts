@@ -37,7 +37,7 @@ export async function watchRollout(ctx: Context, options: WatchOptions): Promise
       if (step === 'halt') change = await halt(ctx, writable, status.rollout, how)
       else if (step !== 'nothing') change = await raise(ctx, writable, status.rollout, step, how)
       options.onLook(status, change)
-      if (status.judgement.verdict === 'halt' || status.judgement.verdict === 'halted') throw halted(status)
+      if (status.judgement.verdict === 'halt' || status.judgement.verdict === 'halted') throw halted(status, how.dryRun)
       if (change?.action === 'finish' || options.once === true || options.dryRun === true) return
       await sleep(options.intervalSeconds * 1000, undefined, { signal: ctx.signal })
     }
@@ -67,12 +67,10 @@ async function lookAgain(look: () => Promise<RolloutStatus>, wasThere: boolean):
   }
 }
 
-function halted({ recipe, judgement: { verdict, reasons } }: RolloutStatus): UserError {
-  return new UserError(
-    `the rollout of '${recipe}' ${verdict === 'halt' ? 'is halted' : 'was halted before'}: ${reasons.join('; ')}`,
-    {
-      hint: `hosts go back at their next converge. Look at the failures with 'parbake rollout status ${recipe}'`,
-      code: 'rollout-halted',
-    },
-  )
+function halted({ recipe, judgement: { verdict, reasons } }: RolloutStatus, dryRun: boolean): UserError {
+  const is = verdict === 'halted' ? 'was halted before' : dryRun ? 'would be halted' : 'is halted'
+  return new UserError(`the rollout of '${recipe}' ${is}: ${reasons.join('; ')}`, {
+    hint: `hosts go back at their next converge. Look at the failures with 'parbake rollout status ${recipe}'`,
+    code: 'rollout-halted',
+  })
 }

@@ -218,6 +218,8 @@ describe('a watch', () => {
     const { first, bundle } = await started(test, { tags: ['canary'] })
     await reportAll(test, first.bundle, 5)
     await reportAll(test, bundle, 6, 3)
+    expect((await failure(watch(test.ctx, { dryRun: true }).ended)).message).toContain('would be halted')
+    expect(await test.channel()).toMatchObject({ serial: 2 })
     const { looks, ended } = watch(test.ctx, { once: false })
     expect(await failure(ended)).toMatchObject({ code: 'rollout-halted', exitCode: 1 })
     expect(looks).toEqual([['halt', 'halt']])
