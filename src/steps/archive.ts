@@ -3,7 +3,7 @@ import { shQuote } from '../util/sh-quote.ts'
 import { commonShape } from './common.ts'
 import { callDownload, download, downloadPath } from './download.ts'
 import { fillUrl, hostPath, ownerEffects, ownerField, readOneFile, sha256Field } from './fields.ts'
-import { contentPath, ownFolder, ownPath, prologue } from './shell.ts'
+import { contentPath, prologue } from './shell.ts'
 import { checkOneOf, defineStepType, type RenderContext } from './types.ts'
 
 /** Forms of archives, by the ends of their names. */
@@ -106,7 +106,7 @@ function renderUnpack(
   path: string,
   format: Format,
 ): string {
-  return `archive=${path} destination=${shQuote(destination)}
+  return `archive=$PWD/${path} destination=${shQuote(destination)}
 umask 022
 mkdir -p "\${destination%/*}/" || fail "cannot make the folder of $destination"
 rm -rf "$destination".parbake.??????
@@ -116,21 +116,23 @@ trap 'exit 1' HUP INT TERM
 refuse() {
   fail "the archive for $destination $*: refused"
 }
-${format === 'zip' ? unpackZip : unpackTar(format)}top=$(cd "$staging" && pwd -P)
-if [ -n "$(find "$staging" ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
-find "$staging" -type l | while IFS= read -r link; do
+# All that follows stays in there, whatever becomes of its name.
+cd "$staging"
+${format === 'zip' ? unpackZip : unpackTar(format)}top=$(pwd -P)
+if [ -n "$(find . ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
+find . -type l | while IFS= read -r link; do
   case $(readlink "$link") in /*) refuse 'holds a link that leads out of its folder' ;; esac
   case $(readlink -f "$link") in "$top" | "$top"/*) ;; *) refuse 'holds a link that leads out of its folder' ;; esac
 done
-find "$staging" -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
+find . -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
   if [ "$here" != "$all" ]; then refuse 'holds a file that is also outside of its folder'; fi
 done
-chmod -R ug-s,go-w "$staging"
-chown -hR ${owner} "$staging" ||
+chmod -R ug-s,go-w .
+chown -hR ${owner} . ||
   fail "cannot give $destination to ${owner}: is there no such user or group? Make it in a step that this one needs"
 if [ ! -d "$destination" ]; then
   mkdir "$destination" || fail "cannot make the folder $destination"
-  chown ${owner} "$destination"
+  chown -h ${owner} "$destination"
 fi
 # What is there already is replaced file by file, through a second tar, which follows no links.
 place() { # FOLDER
@@ -144,14 +146,13 @@ place() { # FOLDER
     fi
   done
 }
-${strip === 0 ? 'place "$staging"\n' : renderStrip(strip)}rm -f ${downloadPath}
-`
+${strip === 0 ? 'place .\n' : renderStrip(strip)}${path === downloadPath ? 'rm -f "$archive"\n' : ''}`
 }
 
 function renderStrip(strip: number): string {
-  return `roots=$(find "$staging" -mindepth ${strip} -maxdepth ${strip} -type d)
-if [ -z "$roots" ]; then fail "the archive for $destination has nothing below ${strip} folders"; fi
-echo "$roots" | while IFS= read -r root; do place "$root"; done
+  return `roots=$(find . -mindepth ${strip} -maxdepth ${strip} -type d)
+if [ -z "$roots" ]; then fail "the archive for $destination has nothing that strip: ${strip} leaves"; fi
+printf '%s\\n' "$roots" | while IFS= read -r root; do place "$root"; done
 `
 }
 
@@ -175,30 +176,27 @@ with ${decompressors[format].module}.open(sys.argv[1]) as file: shutil.copyfileo
   fi
 }
 `
-  return `${read}names=${ownPath('names')}
-mkdir -p ${ownFolder}
-read_archive | tar -tf - >$names 2>&1 || fail "cannot read the archive for $destination"
+  return `${read}names=$(read_archive | tar -tf - 2>&1) || fail "cannot read the archive for $destination"
 # Some tools show what they make of a name, and say so.
-if grep -q '^/\\|^\\.\\.$\\|^\\.\\./\\|/\\.\\./\\|/\\.\\.$\\|^tar: removing' $names; then
+if printf '%s\\n' "$names" | grep -q '^/\\|^\\.\\.$\\|^\\.\\./\\|/\\.\\./\\|/\\.\\.$\\|^tar: removing'; then
   refuse 'has names that lead out of its folder'
 fi
-rm $names
-read_archive | tar -xof - -C "$staging" || fail "cannot unpack the archive for $destination: is the disk full?"
+read_archive | tar -xof - || fail "cannot unpack the archive for $destination: is the disk full?"
 `
 }
 
 /** Neither of them writes outside of the folder. */
 const unpackZip = `if have unzip; then
-  unzip -q "$archive" -d "$staging" || fail "cannot unpack the archive for $destination: is the disk full?"
+  unzip -q "$archive" || fail "cannot unpack the archive for $destination: is the disk full?"
 elif have python3; then
   python3 -c '
 import os, sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as archive:
     for entry in archive.infolist():
-        path = archive.extract(entry, sys.argv[2])
+        path = archive.extract(entry)
         mode = entry.external_attr >> 16 & 0o777
         if mode: os.chmod(path, mode)
-' "$archive" "$staging" || fail "cannot unpack the archive for $destination: is the disk full?"
+' "$archive" || fail "cannot unpack the archive for $destination: is the disk full?"
 else
   fail 'unzip or python3 is needed to unpack this archive: install it in a step that this one needs'
 fi

@@ -67,11 +67,11 @@ function renderMake({ path, owner = 'root:root', mode = '0755' }: z.infer<typeof
   const plain = (Number.parseInt(digits, 8) & 0o666).toString(8).padStart(4, '0')
   const executable = (Number.parseInt(digits, 8) & 0o777).toString(8).padStart(4, '0')
   const make = `${prologue}path=${shQuote(path)}
-make_folder() {
+make_folder() { # PATH [own: do not follow a link]
   if [ -e "$1" ] && [ ! -d "$1" ]; then fail "cannot make the folder $1: a file has this name"; fi
   umask 022
   mkdir -p "$1" || fail "cannot make the folder $1"
-  chown ${owner} "$1" ||
+  chown \${2:+-h} ${owner} "$1" ||
     fail "cannot give $1 to ${owner}: is there no such user or group? Make it in a step that this one needs"
   chmod ${digits} "$1"
 }
@@ -81,7 +81,7 @@ make_folder "$path"
   return `${make}${installFile}(cd ${treePath} && find . -type d ! -name .) | while IFS= read -r name; do
   # Who owns the folder must not lead root elsewhere.
   if [ -L "$path/\${name#./}" ]; then fail "cannot make the folder $path/\${name#./}: a link has this name"; fi
-  make_folder "$path/\${name#./}"
+  make_folder "$path/\${name#./}" own
 done
 (cd ${treePath} && find . -type f) | while IFS= read -r name; do
   mode=${plain}

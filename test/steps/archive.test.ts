@@ -118,6 +118,7 @@ ln -s /srv/safe /stage/app/bin; chmod 700 /stage/app`
   const attacks: readonly (readonly [string, string, string])[] = [
     ['a name above', 'tar', "add('ok', 'x'); add('../evil', 'x')"],
     ['a name above, deeper', 'tar', "add('a/b/../../../evil', 'x')"],
+    ['a name above, behind one that ends what echo prints', 'tar', "add('x\\\\c', 'x'); add('../evil', 'x')"],
     ['an absolute name', 'tar', "add('/evil', 'x')"],
     ['an absolute link', 'tar', "special('link', 'SYMTYPE', '/etc')"],
     ['a file through a link', 'tar', "special('link', 'SYMTYPE', '/srv'); add('link/evil', 'x')"],
@@ -158,7 +159,7 @@ ln -s /srv/safe /stage/app/bin; chmod 700 /stage/app`
     const { first } = await unpack(make('tar', "add('file', 'x')"), { strip: 1 })
     expect([first?.exitCode, first?.stderr]).toEqual([
       1,
-      'parbake: the archive for /stage/app has nothing below 1 folders',
+      'parbake: the archive for /stage/app has nothing that strip: 1 leaves',
     ])
   })
 

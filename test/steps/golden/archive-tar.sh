@@ -5,7 +5,7 @@ fail() {
   exit 1
 }
 have() { command -v "$1" >/dev/null 2>&1; }
-archive=.parbake/content destination='/opt/a'
+archive=$PWD/.parbake/content destination='/opt/a'
 umask 022
 mkdir -p "${destination%/*}/" || fail "cannot make the folder of $destination"
 rm -rf "$destination".parbake.??????
@@ -15,31 +15,30 @@ trap 'exit 1' HUP INT TERM
 refuse() {
   fail "the archive for $destination $*: refused"
 }
+# All that follows stays in there, whatever becomes of its name.
+cd "$staging"
 read_archive() { cat "$archive"; }
-names=.parbake/names
-mkdir -p .parbake
-read_archive | tar -tf - >$names 2>&1 || fail "cannot read the archive for $destination"
+names=$(read_archive | tar -tf - 2>&1) || fail "cannot read the archive for $destination"
 # Some tools show what they make of a name, and say so.
-if grep -q '^/\|^\.\.$\|^\.\./\|/\.\./\|/\.\.$\|^tar: removing' $names; then
+if printf '%s\n' "$names" | grep -q '^/\|^\.\.$\|^\.\./\|/\.\./\|/\.\.$\|^tar: removing'; then
   refuse 'has names that lead out of its folder'
 fi
-rm $names
-read_archive | tar -xof - -C "$staging" || fail "cannot unpack the archive for $destination: is the disk full?"
-top=$(cd "$staging" && pwd -P)
-if [ -n "$(find "$staging" ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
-find "$staging" -type l | while IFS= read -r link; do
+read_archive | tar -xof - || fail "cannot unpack the archive for $destination: is the disk full?"
+top=$(pwd -P)
+if [ -n "$(find . ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
+find . -type l | while IFS= read -r link; do
   case $(readlink "$link") in /*) refuse 'holds a link that leads out of its folder' ;; esac
   case $(readlink -f "$link") in "$top" | "$top"/*) ;; *) refuse 'holds a link that leads out of its folder' ;; esac
 done
-find "$staging" -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
+find . -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
   if [ "$here" != "$all" ]; then refuse 'holds a file that is also outside of its folder'; fi
 done
-chmod -R ug-s,go-w "$staging"
-chown -hR root:root "$staging" ||
+chmod -R ug-s,go-w .
+chown -hR root:root . ||
   fail "cannot give $destination to root:root: is there no such user or group? Make it in a step that this one needs"
 if [ ! -d "$destination" ]; then
   mkdir "$destination" || fail "cannot make the folder $destination"
-  chown root:root "$destination"
+  chown -h root:root "$destination"
 fi
 # What is there already is replaced file by file, through a second tar, which follows no links.
 place() { # FOLDER
@@ -53,5 +52,4 @@ place() { # FOLDER
     fi
   done
 }
-place "$staging"
-rm -f .parbake/part
+place .

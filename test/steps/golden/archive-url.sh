@@ -55,7 +55,7 @@ download() { # URL SHA256
   done
 }
 download 'https://example.com/a.tar.xz' 0000000000000000000000000000000000000000000000000000000000000000
-archive=.parbake/part destination='/opt/a'
+archive=$PWD/.parbake/part destination='/opt/a'
 umask 022
 mkdir -p "${destination%/*}/" || fail "cannot make the folder of $destination"
 rm -rf "$destination".parbake.??????
@@ -65,6 +65,8 @@ trap 'exit 1' HUP INT TERM
 refuse() {
   fail "the archive for $destination $*: refused"
 }
+# All that follows stays in there, whatever becomes of its name.
+cd "$staging"
 read_archive() {
   if have xz; then
     xz -dc <"$archive"
@@ -76,30 +78,27 @@ with lzma.open(sys.argv[1]) as file: shutil.copyfileobj(file, sys.stdout.buffer)
     fail 'xz is needed to unpack this archive: install it in a step that this one needs'
   fi
 }
-names=.parbake/names
-mkdir -p .parbake
-read_archive | tar -tf - >$names 2>&1 || fail "cannot read the archive for $destination"
+names=$(read_archive | tar -tf - 2>&1) || fail "cannot read the archive for $destination"
 # Some tools show what they make of a name, and say so.
-if grep -q '^/\|^\.\.$\|^\.\./\|/\.\./\|/\.\.$\|^tar: removing' $names; then
+if printf '%s\n' "$names" | grep -q '^/\|^\.\.$\|^\.\./\|/\.\./\|/\.\.$\|^tar: removing'; then
   refuse 'has names that lead out of its folder'
 fi
-rm $names
-read_archive | tar -xof - -C "$staging" || fail "cannot unpack the archive for $destination: is the disk full?"
-top=$(cd "$staging" && pwd -P)
-if [ -n "$(find "$staging" ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
-find "$staging" -type l | while IFS= read -r link; do
+read_archive | tar -xof - || fail "cannot unpack the archive for $destination: is the disk full?"
+top=$(pwd -P)
+if [ -n "$(find . ! -type f ! -type d ! -type l)" ]; then refuse 'holds devices, pipes or sockets'; fi
+find . -type l | while IFS= read -r link; do
   case $(readlink "$link") in /*) refuse 'holds a link that leads out of its folder' ;; esac
   case $(readlink -f "$link") in "$top" | "$top"/*) ;; *) refuse 'holds a link that leads out of its folder' ;; esac
 done
-find "$staging" -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
+find . -type f -exec stat -c '%h %d:%i' {} + | grep -v '^1 ' | sort | uniq -c | while read -r here all _; do
   if [ "$here" != "$all" ]; then refuse 'holds a file that is also outside of its folder'; fi
 done
-chmod -R ug-s,go-w "$staging"
-chown -hR app "$staging" ||
+chmod -R ug-s,go-w .
+chown -hR app . ||
   fail "cannot give $destination to app: is there no such user or group? Make it in a step that this one needs"
 if [ ! -d "$destination" ]; then
   mkdir "$destination" || fail "cannot make the folder $destination"
-  chown app "$destination"
+  chown -h app "$destination"
 fi
 # What is there already is replaced file by file, through a second tar, which follows no links.
 place() { # FOLDER
@@ -113,7 +112,7 @@ place() { # FOLDER
     fi
   done
 }
-roots=$(find "$staging" -mindepth 1 -maxdepth 1 -type d)
-if [ -z "$roots" ]; then fail "the archive for $destination has nothing below 1 folders"; fi
-echo "$roots" | while IFS= read -r root; do place "$root"; done
-rm -f .parbake/part
+roots=$(find . -mindepth 1 -maxdepth 1 -type d)
+if [ -z "$roots" ]; then fail "the archive for $destination has nothing that strip: 1 leaves"; fi
+printf '%s\n' "$roots" | while IFS= read -r root; do place "$root"; done
+rm -f "$archive"

@@ -6,11 +6,11 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 path='/srv/app'
-make_folder() {
+make_folder() { # PATH [own: do not follow a link]
   if [ -e "$1" ] && [ ! -d "$1" ]; then fail "cannot make the folder $1: a file has this name"; fi
   umask 022
   mkdir -p "$1" || fail "cannot make the folder $1"
-  chown root:root "$1" ||
+  chown ${2:+-h} root:root "$1" ||
     fail "cannot give $1 to root:root: is there no such user or group? Make it in a step that this one needs"
   chmod 2775 "$1"
 }
@@ -36,7 +36,7 @@ install_file() { # SOURCE DESTINATION OWNER MODE
 (cd .parbake/tree && find . -type d ! -name .) | while IFS= read -r name; do
   # Who owns the folder must not lead root elsewhere.
   if [ -L "$path/${name#./}" ]; then fail "cannot make the folder $path/${name#./}: a link has this name"; fi
-  make_folder "$path/${name#./}"
+  make_folder "$path/${name#./}" own
 done
 (cd .parbake/tree && find . -type f) | while IFS= read -r name; do
   mode=0664
