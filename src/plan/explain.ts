@@ -44,7 +44,7 @@ export function explain(reason: BakeReason | RuntimeReason, grounds: Grounds): s
     case 'when':
       return `${frequency[step.when]}${isForced}`
     case 'bake-never':
-      return 'the recipe says bake: never'
+      return step.runtimeOnly ?? 'the recipe says bake: never'
     case 'secret':
       return `it uses ${listNames(step.rendered.secrets ?? [])}, and no image may hold a secret${isForced}`
     case 'condition':

@@ -41,6 +41,8 @@ export interface StepHints {
   readonly description?: string
   readonly when: When
   readonly bake: BakeChoice
+  /** Why the type of the step keeps it from being baked, as in "it …"; bake is `never` then. */
+  readonly runtimeOnly?: string
   /** `vm`: can be baked in a virtual machine only, for it touches kernel, boot loader or hardware. */
   readonly requires?: 'vm'
   readonly timeoutSeconds: number

@@ -18,6 +18,8 @@ import { stepFiles, type StepFiles } from './step-files.ts'
 export interface RenderResult {
   readonly type: string
   readonly spec: CommonSpec
+  /** Why the step cannot be baked, by its type. */
+  readonly runtimeOnly?: string
   readonly rendered: RenderedStep
   /** The files that the step names, with paths relative to the recipe folder. */
   readonly files: readonly RenderedFile[]
@@ -60,7 +62,8 @@ export async function renderStep(input: RenderInput, raw: unknown, index: number
   const secrets = [...new Set(spec.secrets)].toSorted()
   return {
     type: type.name,
-    spec: runtimeOnly === undefined ? spec : { ...spec, bake: 'never' },
+    spec,
+    ...(runtimeOnly === undefined ? {} : { runtimeOnly }),
     rendered: {
       ...{ script: parts.script, env, files: all },
       ...(conditions.length === 0 ? {} : { conditions }),

@@ -36,7 +36,7 @@ export const service = defineStepType({
   runtimeOnly: (spec) =>
     spec.state === undefined || (spec.state === 'stopped') !== isEnabled(spec)
       ? undefined
-      : `an image has services enabled, which then start at boot, or not: state ${spec.state} goes with neither`,
+      : `an enabled service of an image runs after every boot and no other does, which state ${spec.state} contradicts`,
 })
 
 function isEnabled({

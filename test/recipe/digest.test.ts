@@ -96,7 +96,7 @@ async function digests(yaml: string): Promise<readonly Step[]> {
 }
 
 describe('in a recipe', () => {
-  const hintChanges: Record<Exclude<keyof StepHints, 'packages'>, string> = {
+  const hintChanges: Record<Exclude<keyof StepHints, 'packages' | 'runtimeOnly'>, string> = {
     name: ', name: renamed',
     description: ', name: x, description: other words',
     when: ', name: x, when: boot',

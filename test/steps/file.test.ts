@@ -121,7 +121,7 @@ describe('problems', () => {
     ['type: service\nservice: a b\nstate: started', 'steps[0].service must be the name of a service'],
     [
       'type: service\nservice: x\nstate: started\nenabled: false\nbake: always',
-      'steps[0].bake cannot be always: an image',
+      'steps[0].bake cannot be always: an enabled',
     ],
   ])('%j', async (lines, message) => {
     const text = await findings({ ...tree, 'recipe.yaml': step(lines) })
