@@ -19,11 +19,10 @@ const urlPattern = /^(?:(?:https|ssh|git|file):\/\/[^\s-]|[A-Za-z0-9_.]+@[A-Za-z
 const environment = {
   GIT_TERMINAL_PROMPT: '0',
   GIT_ALLOW_PROTOCOL: 'https:ssh:git:file',
-  GIT_CONFIG_NOSYSTEM: '1',
   LC_ALL: 'C',
 }
 /** What reads a checkout must not depend on how this user has set up git. */
-const ownConfig = { ...environment, GIT_CONFIG_GLOBAL: '/dev/null' }
+const ownConfig = { ...environment, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' }
 
 const fetchTimeoutMs = 300_000
 const lookUpTimeoutMs = 20_000
