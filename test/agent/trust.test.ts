@@ -246,6 +246,32 @@ describe('a store that fails', () => {
     expect(host.report()).toMatchObject({ outcome: 'ok', error: '' })
   })
 
+  it.each([
+    ['7', '7'],
+    ['1', '2'],
+    ['86400', '120'],
+    ['soon', '2'],
+    ['Wed, 21 Oct 2026 07:28:00 GMT', '2'],
+  ])('asks to wait %j and gets %s seconds', async (header, pause) => {
+    for (const tool of ['curl', 'wget', 'python3']) {
+      await using host = await AgentHost.create()
+      await host.publish(testRecipe([host.step('one')]))
+      await using store = await faultStore(host.store)
+      await host.configure({ store: store.url })
+      await host.fake('sleep', `echo "$1" >>${host.path('out/pauses')}`)
+      store.fault = (_method, _key, count) =>
+        count === 1 ? { status: 503, headers: { 'Retry-After': header } } : undefined
+      expect((await host.run(['run'], { env: { PARBAKE_FETCH: tool } })).code).toBe(0)
+      expect(`${tool} ${host.text('out/pauses')}`).toBe(`${tool} ${pause}\n`)
+    }
+  })
+
+  it('has a name that nobody knows', async () => {
+    await using host = await AgentHost.create({ store: 'http://no-such-host.invalid/bucket' })
+    expect((await host.run(['run'])).code).toBe(1)
+    expect(host.report().error).toMatch(/answered 000 .*, it cannot be reached$/)
+  })
+
   it('is not there at all', async () => {
     await using host = await AgentHost.create({ store: 'http://127.0.0.1:9/bucket' })
     const result = await host.run(['run', '--trigger', 'boot'])
