@@ -28,7 +28,7 @@ export async function faultStore(folder: string): Promise<FaultStore> {
   const requests: string[] = []
   const headers: IncomingHttpHeaders[] = []
   const server = createServer((request, response) => {
-    void readBody(request).then((body) => {
+    const answered = readBody(request).then((body) => {
       const key = decodeURIComponent((request.url ?? '').replace(/^\/bucket\//, ''))
       const method = request.method ?? ''
       requests.push(`${method} ${key}`)
@@ -42,6 +42,8 @@ export async function faultStore(folder: string): Promise<FaultStore> {
       }
       return sendObject(folder, key, request, response)
     })
+    // A client that was killed in the middle of its upload.
+    answered.catch(() => response.destroy())
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   const store: FaultStore = {
