@@ -29,7 +29,7 @@ export interface PlanInput {
   readonly tunings?: readonly PlannedTuning[]
   /** Boots one by one and the images baked before; nothing by default. */
   readonly evidence?: Evidence
-  /** How hosts run steps, as `executionOf` tells; `serial` by default. */
+  /** What savings are reckoned with; predictions go by the agent's own schedule either way. `serial` by default. */
   readonly execution?: CostModel['execution']
 }
 
@@ -48,10 +48,7 @@ export function makePlan(input: PlanInput): Plan {
   const all = candidatesOf(recipe, profile, settings, evidence, model, floor)
   const eligibility = eligibilityOf(recipe.steps, new Map(profile.steps.map((step) => [step.digest, step])))
   const candidates = all.filter(({ step }) => eligibility.get(step.name)?.eligible === true)
-  const foretell: PredictOptions = {
-    tunings: applied,
-    ...(model.execution === 'parallel' && { atATime: (cpus: number) => stepsAtATime(recipe, cpus) }),
-  }
+  const foretell: PredictOptions = { tunings: applied, atATime: (cpus) => stepsAtATime(recipe, cpus) }
   const unbaked = predict(profile, all, new Set(), evidence.boots, foretell)?.bakedSeconds
   const question = questionOf({ all, candidates, settings, model, thresholdSeconds }, unbaked)
   const best = choose(question)

@@ -1,6 +1,4 @@
-import type { CostModel } from './model.ts'
 import type { Recipe } from '../recipe/model.ts'
-import type { Report } from '../profile/report.ts'
 
 /** A step as the agent schedules it. */
 export interface Job {
@@ -17,21 +15,6 @@ const mostByDefault = 4
 /** How many steps a host runs at a time. */
 export function stepsAtATime(recipe: Pick<Recipe, 'parallel'>, cpus: number): number {
   return recipe.parallel ?? Math.min(mostByDefault, cpus)
-}
-
-/** `parallel` where steps of the recipe can run side by side on the hosts that were seen; without any, on two processors. */
-export function executionOf(
-  recipe: Pick<Recipe, 'parallel' | 'steps'>,
-  boots: readonly Pick<Report, 'cpus'>[],
-): CostModel['execution'] {
-  const most = Math.max(...(boots.length === 0 ? [2] : boots.map(({ cpus }) => stepsAtATime(recipe, cpus))))
-  const index = new Map(recipe.steps.map((step, place) => [step.name, place]))
-  const jobs = recipe.steps.map((step) => ({
-    seconds: 1,
-    needs: step.needs.flatMap((need) => index.get(need) ?? []),
-    packages: step.packages === true,
-  }))
-  return makespan(jobs, most) < jobs.length ? 'parallel' : 'serial'
 }
 
 /**

@@ -5,7 +5,6 @@ import { currentImage } from '../image/images.ts'
 import { parseManifest, type ImageManifest } from '../image/manifest.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
 import type { Evidence } from '../plan/evidence.ts'
-import { executionOf } from '../plan/schedule.ts'
 import { makePlan } from '../plan/make-plan.ts'
 import type { Plan, PlannedTuning } from '../plan/model.ts'
 import type { Recipe } from '../recipe/model.ts'
@@ -73,7 +72,6 @@ export async function planRecipe(
     settings: options.settings ?? context.config.plan,
     tunings: planTunings(context.config.tune, options.facts ?? {}),
     evidence: { ...evidence, ...lateRate(fleet) },
-    execution: executionOf(recipe, evidence.boots),
     ...(options.base === undefined ? {} : { base: options.base }),
   })
   return { plan, profile, fleet }

@@ -4,12 +4,14 @@ import { earlierPredictions, intervalOf } from '../../src/plan/predict.ts'
 import { makePlan } from '../../src/plan/make-plan.ts'
 import { profileOf } from '../../src/profile/statistics.ts'
 import type { Report } from '../../src/profile/report.ts'
+import type { Recipe } from '../../src/recipe/model.ts'
 import { launch, recipe, report, step, stepReport } from '../profile/support.ts'
 import { random } from '../../bench/random.ts'
 import { image } from './support.ts'
 
 const steps = [step('big'), step('small'), step('check', { when: 'always' })]
-const ofRecipe = recipe(steps)
+/** One step at a time, so that what is taken away and added shows as it is. */
+const ofRecipe: Recipe = { ...recipe(steps), parallel: 1 }
 const settings = { minSavingSeconds: 1, minShare: 0 }
 
 /** A boot of the plain base: everything ran. */
@@ -29,10 +31,14 @@ const onImage = (other: number, imageId: string, startedAt: number) =>
     { readyUptime: other + 2.5, image: imageId, startedAt },
   )
 
-const predictionOf = (boots: readonly Report[], launches: Parameters<typeof profileOf>[2] = []) =>
+const predictionOf = (
+  boots: readonly Report[],
+  launches: Parameters<typeof profileOf>[2] = [],
+  planned: Recipe = ofRecipe,
+) =>
   makePlan({
-    recipe: ofRecipe,
-    profile: profileOf(boots, ofRecipe, launches),
+    recipe: planned,
+    profile: profileOf(boots, planned, launches),
     settings,
     evidence: { boots, images: [] },
   }).prediction
@@ -46,6 +52,15 @@ describe('a prediction', () => {
       bakedSeconds: expect.closeTo(41 + 2.5 + 0.02, 9) as number,
       interval: { formula: 'student-t', samples: 3 },
     })
+  })
+
+  it.each([
+    ['two processors', { cpus: 2 }, recipe(steps), 38 - 30 + 2 + 0.02],
+    ['one processor', { cpus: 1 }, recipe(steps), 38 - 30 + 0.02],
+    ['one at a time by the recipe', { cpus: 8 }, { ...recipe(steps), parallel: 1 }, 38 - 30 + 0.02],
+  ])('counts by the schedule of %s', (_, host, planned, seconds) => {
+    const boot = onBase(30, 0, { readyUptime: 38, ...host })
+    expect(predictionOf([boot], [], planned)?.bakedSeconds).toBeCloseTo(seconds, 9)
   })
 
   it('takes boots of the image that was launched last where there are any', () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it, test } from 'vitest'
-import { executionOf, makespan, stepsAtATime, type Job } from '../../src/plan/schedule.ts'
+import { makespan, stepsAtATime, type Job } from '../../src/plan/schedule.ts'
 import { random } from '../../bench/random.ts'
-import { recipe, step } from '../profile/support.ts'
 
 const job = (seconds: number, needs: readonly number[] = [], packages = false): Job => ({ seconds, needs, packages })
 
@@ -54,19 +53,5 @@ describe('how hosts run steps', () => {
     [1, 16, 1],
   ] as const)('with parallel: %s on %i processors: %i at a time', (parallel, cpus, expected) => {
     expect(stepsAtATime(parallel === undefined ? {} : { parallel }, cpus)).toBe(expected)
-  })
-
-  const apart = recipe([step('a'), step('b')])
-  const chain = recipe([step('a'), step('b', { needs: ['a'] }), step('c', { needs: ['b'] })])
-
-  test.each([
-    ['steps that need each other', chain, [{ cpus: 4 }], 'serial'],
-    ['steps that do not', apart, [{ cpus: 4 }], 'parallel'],
-    ['nothing seen yet', apart, [], 'parallel'],
-    ['one processor', apart, [{ cpus: 1 }], 'serial'],
-    ['one at a time by the recipe', { ...apart, parallel: 1 }, [{ cpus: 4 }], 'serial'],
-    ['more at a time by the recipe', { ...apart, parallel: 2 }, [{ cpus: 1 }], 'parallel'],
-  ] as const)('%s: %s', (_, ofRecipe, boots, expected) => {
-    expect(executionOf(ofRecipe, boots)).toBe(expected)
   })
 })
