@@ -1035,7 +1035,7 @@ watch_step() {
   # A clean environment: a step must not do one thing at boot and another under cron.
   set -- PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     "PARBAKE_RECIPE=$RECIPE" "PARBAKE_PHASE=$PHASE"
-  [ "$PHASE" = bake ] || set -- "$@" "PARBAKE_INSTANCE_ID=$INSTANCE"
+  [ "$PHASE" = bake ] || set -- "$@" "PARBAKE_INSTANCE_ID=$INSTANCE" "PARBAKE_RUN_ID=$RUN_ID"
   if [ -r "$ws_dir/env" ]; then
     while IFS= read -r ws_line; do set -- "$@" "$ws_line"; done <"$ws_dir/env"
   fi

@@ -237,22 +237,21 @@ END {
 
 # ------------------------------------------------------------------------------------------------------------------ steps
 
-# apt says once a second that it waits for a lock. Only the lock of the package lists it does not wait for; there the script
-# of a packages step pauses for 3, 6 and 9 seconds. Of shell steps that were traced, the lines that took longest.
+# apt says once a second that it waits for a lock. For those that a package manager does not wait for, the script of a packages
+# step (src/steps/package-managers.ts) pauses for 5 seconds each time. Of shell steps that were traced, the lines that took longest.
 steps() {
   awk -v "bundle=$BUNDLE" -v "logs=$LOGS" "$AWK_LIB"'
 function lock(log_file, script, line, waited, tries, ours) {
   while ((getline line <log_file) > 0) {
     if (line ~ /^Waiting for cache lock: /) waited++
-    if (line ~ /^E: Could not get lock .*\/lists\/lock/) tries++
+    if (line ~ /^E: Could not get lock |^ERROR: Unable to lock |is locked by /) tries++
   }
   close(log_file)
   if (tries) {
-    while ((getline line <script) > 0) if (index(line, "parbake: apt-get $1 failed")) ours = 1
+    while ((getline line <script) > 0) if (index(line, "fail \"$manager $1 failed $tries times\"")) ours = 1
     close(script)
   }
-  for (; ours && tries > 0; tries--) if (tries < 4) waited += 3 * tries
-  return waited + 0
+  return waited + (ours ? 5 * tries : 0)
 }
 # A line that may hold a secret shows its first word only. Variables are not expanded here; but people write secrets down.
 function masked(line, word, n, i, piece) {

@@ -42,6 +42,7 @@ describe.each(names)('a converge under %s', (shell) => {
       'PARBAKE_INSTANCE_ID=i-one',
       'PARBAKE_PHASE=runtime',
       'PARBAKE_RECIPE=web',
+      `PARBAKE_RUN_ID=${report.run}`,
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       '',
     ])

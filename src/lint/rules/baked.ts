@@ -58,6 +58,7 @@ const identityPaths: readonly (readonly [RegExp, string])[] = [
 const identityVariables: Readonly<Record<string, string>> = {
   HOSTNAME: "uses the host's name ($HOSTNAME)",
   PARBAKE_INSTANCE_ID: 'uses $PARBAKE_INSTANCE_ID, which no bake has',
+  PARBAKE_RUN_ID: 'uses $PARBAKE_RUN_ID, which no bake has',
 }
 
 function* identity({ calls, shell, text }: LintedScript): Generator<Source> {
