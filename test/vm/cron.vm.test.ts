@@ -33,7 +33,7 @@ const write = (run: string) =>
 
 /** All reports in the embedded store, oldest first. */
 async function reports(): Promise<readonly Report[]> {
-  const root = home.cwd
+  const root = join(env['PARBAKE_STATE'] ?? '', 'store')
   const found: Report[] = []
   for (const entry of await readdir(root, { recursive: true })) {
     if (!/reports\/small\/dt=[^/]+\/[^/]+\.json$/.test(entry)) continue
