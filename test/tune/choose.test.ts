@@ -56,9 +56,10 @@ describe('choosing tunings', () => {
 
 describe('the table', () => {
   const script = readFileSync(new URL('../../bootstrap/tune.sh', import.meta.url), 'utf8')
-  const functions = [...script.matchAll(/^tune_([a-z0-9_]+)\(\)/gm)].map((match) =>
-    (match[1] ?? '').replaceAll('_', '-'),
-  )
+  // What makes a base ready is asked for when one is built, and is no tuning of images.
+  const functions = [...script.matchAll(/^tune_([a-z0-9_]+)\(\)/gm)]
+    .map((match) => (match[1] ?? '').replaceAll('_', '-'))
+    .filter((name) => name !== 'initrd-ready')
 
   it('and the script know the same tunings, in the same order', () => {
     expect(tunings.map(({ name }) => name)).toEqual(functions)
