@@ -112,7 +112,7 @@ install_agent() {
 }
 
 # A kept state may have seen a later channel: of another store, or one that was published, which this bake's own need not be.
-forget_channel() { rm -f /var/lib/parbake/channel.*.seen; }
+forget_channel() { rm -f /var/lib/parbake/channel.*; }
 
 # No step may hold the port.
 run_step() { install_agent && forget_channel && PARBAKE_CONF=$MEDIA/agent.conf "$AGENT" bake --steps "$1" --events "$HERE/events" 3<&- 4>&- 5>&-; }
