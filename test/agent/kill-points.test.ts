@@ -54,10 +54,10 @@ function cutPower(pid: number): void {
   try {
     process.kill(pid, 'SIGSTOP')
     children = childrenOf(pid)
+    process.kill(pid, 'SIGKILL')
   } catch {
-    return
+    // It has ended by itself meanwhile.
   }
-  process.kill(pid, 'SIGKILL')
   for (const child of children) cutPower(child)
 }
 
