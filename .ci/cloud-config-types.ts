@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { resolveDefinition } from '../src/base/definitions.ts'
 import type { KeyShape } from '../src/cloud-config/unknown-keys.ts'
 
 export interface Schema {
@@ -368,11 +369,11 @@ function timingOf(folder: string): Timing {
   return timing
 }
 
-function download(suite: string, work: string): string {
+async function download(suite: string, work: string): Promise<string> {
   const option = (name: string, value: string) => ['-o', `${name}=${value}`]
   for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(work, folder), { recursive: true })
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
-  writeFileSync(join(work, 'sources.list'), `deb [signed-by=${keyring}] http://deb.debian.org/debian ${suite} main\n`)
+  const { mirror, keyring } = await resolveDefinition('debian-12')
+  writeFileSync(join(work, 'sources.list'), `deb [signed-by=${keyring}] ${mirror} ${suite} main\n`)
   const options = [
     ...option('Dir::Etc::SourceList', join(work, 'sources.list')),
     ...option('Dir::Etc::SourceParts', '/dev/null'),
@@ -397,10 +398,10 @@ function versionOf(python: string): string {
   throw new Error(`no version in ${texts.join(', ')}`)
 }
 
-function main(source: string): void {
+async function main(source: string): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), 'cloud-config-types-'))
   try {
-    const folder = existsSync(source) ? source : download(source, work)
+    const folder = existsSync(source) ? source : await download(source, work)
     const python = join(folder, 'usr/lib/python3/dist-packages/cloudinit')
     const file = join(python, 'config/schemas/schema-cloud-config-v1.json')
     const schema = JSON.parse(readFileSync(file, 'utf8')) as Schema
@@ -421,4 +422,4 @@ function main(source: string): void {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv[2] ?? 'sid')
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv[2] ?? 'sid')
