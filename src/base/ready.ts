@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Base } from './model.ts'
-import { sha256, type Sha256 } from '../util/sha256.ts'
+import { sha256, sha256File, type Sha256 } from '../util/sha256.ts'
 
 /** Folder beside a base's disk with what was made ready when it was built; imported bases have none. */
 export const readyFolder = 'ready'
@@ -24,8 +24,6 @@ export interface BaseReady {
   readonly of: string
   /** False where another version of bootstrap/tune.sh would make another RAM disk: it can be booted, but is not the tuning's. */
   readonly asTuned: boolean
-  /** Names all of it. */
-  readonly digest: Sha256
 }
 
 /** Hooks of mmdebstrap that make it from the finished tree and leave the tree as it was. A tree that does not allow it gives none. */
@@ -55,16 +53,21 @@ export async function readReady(base: Pick<Base, 'path'>): Promise<BaseReady | u
   const file = (name: string) => join(dirname(base.path), readyFolder, name)
   const [kernel, initrd] = [file('kernel'), file('initrd')]
   try {
-    const [words, of, version, ...contents] = await Promise.all([
+    const [words, of, version] = await Promise.all([
       readFile(file('arguments'), 'utf8'),
       readFile(file('of'), 'utf8'),
       readFile(file('version'), 'utf8'),
-      readFile(kernel),
-      readFile(initrd),
+      access(kernel),
+      access(initrd),
     ])
-    const digest = sha256([words, of, ...contents.map((content) => sha256(content))].join('\n'))
-    return { kernel, initrd, arguments: words.trim(), of, asTuned: version.trim() === readyVersion(), digest }
+    return { kernel, initrd, arguments: words.trim(), of, asTuned: version.trim() === readyVersion() }
   } catch {
     return undefined
   }
+}
+
+/** Names what a machine is started with; reads all of it. */
+export async function readyDigest({ kernel, initrd, arguments: words }: BaseReady): Promise<Sha256> {
+  const contents = await Promise.all([kernel, initrd].map((path) => sha256File(path)))
+  return sha256([words, ...contents].join('\n'))
 }

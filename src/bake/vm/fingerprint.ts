@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { arch } from 'node:os'
-import type { BaseReady } from '../../base/ready.ts'
+import { readyDigest, type BaseReady } from '../../base/ready.ts'
 import type { Context } from '../../context.ts'
 import { toolVersion } from '../../system/tools.ts'
 import { probeAccelerator } from '../../vm/accelerator.ts'
@@ -50,7 +50,7 @@ export async function vmFingerprint(job: BakeJob, { config, signal }: Context): 
     // `-cpu max` of an emulated machine depends on nothing; `-cpu host` is what the host has.
     cpu: accelerator.name === 'kvm' ? hostCpu(await readFile('/proc/cpuinfo', 'utf8').catch(() => arch())) : 'max',
     machine: sha256(args.join('\n')),
-    kernel: job.base.ready?.digest ?? null,
+    kernel: job.base.ready === undefined ? null : await readyDigest(job.base.ready),
     userData: sha256(bakeUserData(driverPort)),
     seedBytes,
     mediumBytes: mediumBytes(job),
