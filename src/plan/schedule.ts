@@ -39,13 +39,9 @@ export function makespan(jobs: readonly Job[], limit: number): number {
       // What takes no time leaves its place to the next one at once.
       if (job.seconds > 0) running.push({ end: now + job.seconds, packages: job.packages })
     }
-    const next = Math.min(...running.map(({ end }) => end))
-    if (!Number.isFinite(next)) {
-      if ([...waiting].every((at) => !(jobs[at] as Job).needs.every((need) => (ends[need] as number) <= now))) break
-      continue
-    }
-    now = next
+    // Where nothing runs, nothing waits either: the first that is left needs only what comes before it.
+    now = Math.min(...running.map(({ end }) => end))
     running = running.filter(({ end }) => end > now)
   }
-  return Math.max(0, ...ends.filter((end) => Number.isFinite(end)))
+  return Math.max(0, ...ends)
 }
