@@ -10,35 +10,12 @@ import type { Context } from '../../src/context.ts'
 import { UserError } from '../../src/errors.ts'
 import { initKeys, loadTrustedKeys } from '../../src/keys/index.ts'
 import { loadConfig } from '../../src/load-config.ts'
-import type { Recipe } from '../../src/recipe/model.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { getBytes, type ObjectStore } from '../../src/store/object-store.ts'
 import { openStore } from '../../src/store/open.ts'
 import { tempDir } from '../../src/system/temp.ts'
 import { sha256 } from '../../src/util/sha256.ts'
-
-function recipe(script: string): Recipe {
-  return {
-    name: 'web',
-    folder: '/nowhere',
-    file: '/nowhere/recipe.yaml',
-    params: {},
-    everyMinutes: 15,
-    steps: [
-      {
-        name: 'only',
-        type: 'script',
-        rendered: { script: `#!/bin/sh\n${script}\n`, env: {}, files: [] },
-        needs: [],
-        digest: sha256(script),
-        when: 'change',
-        bake: 'auto',
-        timeoutSeconds: 10,
-        retries: 0,
-      },
-    ],
-  }
-}
+import { recipeOf } from '../rollout/support.ts'
 
 interface Rig extends AsyncDisposable {
   readonly path: string
@@ -109,7 +86,7 @@ async function failure(work: Promise<unknown>): Promise<UserError> {
 describe('publish', () => {
   it('puts bundle and agent under their digests and the channel on top', async () => {
     await using test = await rig()
-    const result = await publishRecipe(recipe('a'), test.ctx)
+    const result = await publishRecipe(recipeOf('a'), test.ctx)
     expect(result).toMatchObject({ recipe: 'web', channel: 'stable', serial: 1, uploaded: true, unchanged: false })
     expect(await test.channel()).toMatchObject({
       serial: 1,
@@ -126,13 +103,13 @@ describe('publish', () => {
 
   it('changes nothing when there is nothing new, and counts on when there is', async () => {
     await using test = await rig()
-    const first = await publishRecipe(recipe('a'), test.ctx)
+    const first = await publishRecipe(recipeOf('a'), test.ctx)
     const before = await getBytes(test.store, 'channels/web/stable')
-    expect(await publishRecipe(recipe('a'), test.ctx)).toEqual({ ...first, uploaded: false, unchanged: true })
+    expect(await publishRecipe(recipeOf('a'), test.ctx)).toEqual({ ...first, uploaded: false, unchanged: true })
     expect(await getBytes(test.store, 'channels/web/stable')).toEqual(before)
-    expect(await publishRecipe(recipe('b'), test.ctx)).toMatchObject({ serial: 2, uploaded: true, unchanged: false })
+    expect(await publishRecipe(recipeOf('b'), test.ctx)).toMatchObject({ serial: 2, uploaded: true, unchanged: false })
     // Going back is a change like any other: the serial grows, the bundle is there already.
-    expect(await publishRecipe(recipe('a'), test.ctx)).toMatchObject({ serial: 3, uploaded: false, unchanged: false })
+    expect(await publishRecipe(recipeOf('a'), test.ctx)).toMatchObject({ serial: 3, uploaded: false, unchanged: false })
     expect(await test.channel()).toMatchObject({ serial: 3, bundle: first.bundle })
   })
 
@@ -140,7 +117,7 @@ describe('publish', () => {
     await using test = await rig()
     const texts: string[] = []
     for (const script of ['a', 'b', 'c']) {
-      await publishRecipe(recipe(script), test.ctx)
+      await publishRecipe(recipeOf(script), test.ctx)
       texts.push((await getBytes(test.store, 'channels/web/stable'))?.toString() ?? '')
     }
     const { objects } = await test.store.list({ prefix: 'history/' })
@@ -154,39 +131,39 @@ describe('publish', () => {
 
   it('keeps channels apart', async () => {
     await using test = await rig()
-    await publishRecipe(recipe('a'), test.ctx)
-    expect(await publishRecipe(recipe('b'), test.ctx, { channel: 'canary' })).toMatchObject({
+    await publishRecipe(recipeOf('a'), test.ctx)
+    expect(await publishRecipe(recipeOf('b'), test.ctx, { channel: 'canary' })).toMatchObject({
       channel: 'canary',
       serial: 1,
     })
     expect(await test.channel()).toMatchObject({ serial: 1 })
-    const error = await failure(publishRecipe(recipe('a'), test.ctx, { channel: 'no/good' }))
+    const error = await failure(publishRecipe(recipeOf('a'), test.ctx, { channel: 'no/good' }))
     expect(error.exitCode).toBe(2)
   })
 
   it('writes nothing in a dry run and says what it would do', async () => {
     await using test = await rig()
-    expect(await publishRecipe(recipe('a'), test.ctx, { dryRun: true })).toMatchObject({ serial: 1, uploaded: true })
+    expect(await publishRecipe(recipeOf('a'), test.ctx, { dryRun: true })).toMatchObject({ serial: 1, uploaded: true })
     expect(await test.channel()).toBeUndefined()
     expect((await test.store.list()).objects).toEqual([])
-    await publishRecipe(recipe('a'), test.ctx)
-    expect(await publishRecipe(recipe('a'), test.ctx, { dryRun: true })).toMatchObject({
+    await publishRecipe(recipeOf('a'), test.ctx)
+    expect(await publishRecipe(recipeOf('a'), test.ctx, { dryRun: true })).toMatchObject({
       unchanged: true,
       uploaded: false,
     })
-    expect(await publishRecipe(recipe('b'), test.ctx, { dryRun: true })).toMatchObject({ serial: 2, uploaded: true })
+    expect(await publishRecipe(recipeOf('b'), test.ctx, { dryRun: true })).toMatchObject({ serial: 2, uploaded: true })
     expect(await test.channel()).toMatchObject({ serial: 1 })
   })
 
   it('brings back a bundle that was lost or cut in the store', async () => {
     await using test = await rig()
-    const { bundle, bundleBytes } = await publishRecipe(recipe('a'), test.ctx)
+    const { bundle, bundleBytes } = await publishRecipe(recipeOf('a'), test.ctx)
     const key = `bundles/web/${bundle}.tar.gz`
     await test.store.delete(key)
-    expect(await publishRecipe(recipe('a'), test.ctx)).toMatchObject({ unchanged: true, uploaded: true })
+    expect(await publishRecipe(recipeOf('a'), test.ctx)).toMatchObject({ unchanged: true, uploaded: true })
     expect(await test.store.head(key)).toMatchObject({ sizeBytes: bundleBytes })
     await test.store.put(key, 'cut')
-    await publishRecipe(recipe('a'), test.ctx)
+    await publishRecipe(recipeOf('a'), test.ctx)
     expect(sha256((await getBytes(test.store, key)) ?? '')).toBe(bundle)
   })
 
@@ -194,20 +171,20 @@ describe('publish', () => {
     await using test = await rig()
     const ctx = test.configured({ channelExpiryDays: 10 })
     const now = Math.floor(Date.now() / 1000)
-    await publishRecipe(recipe('a'), ctx)
-    expect(await publishRecipe(recipe('a'), ctx)).toMatchObject({ serial: 1, unchanged: true })
+    await publishRecipe(recipeOf('a'), ctx)
+    expect(await publishRecipe(recipeOf('a'), ctx)).toMatchObject({ serial: 1, unchanged: true })
     expect((await failure(test.channel(now + 11 * 86_400))).code).toBe('channel-expired')
     // Ten of forty days are left: less than half.
-    expect(await publishRecipe(recipe('a'), test.configured({ channelExpiryDays: 40 }))).toMatchObject({ serial: 2 })
-    expect(await publishRecipe(recipe('a'), test.ctx)).toMatchObject({ serial: 3, unchanged: false })
+    expect(await publishRecipe(recipeOf('a'), test.configured({ channelExpiryDays: 40 }))).toMatchObject({ serial: 2 })
+    expect(await publishRecipe(recipeOf('a'), test.ctx)).toMatchObject({ serial: 3, unchanged: false })
     expect(await test.channel(now + 1000 * 86_400)).toMatchObject({ expires: 0 })
   })
 
   it('signs anew with another key', async () => {
     await using test = await rig()
-    await publishRecipe(recipe('a'), test.ctx)
+    await publishRecipe(recipeOf('a'), test.ctx)
     const next = await initKeys(test.ctx.config, 'next', silentReporter)
-    expect(await publishRecipe(recipe('a'), test.ctx, { keyName: 'next' })).toMatchObject({
+    expect(await publishRecipe(recipeOf('a'), test.ctx, { keyName: 'next' })).toMatchObject({
       serial: 2,
       unchanged: false,
     })
@@ -217,7 +194,7 @@ describe('publish', () => {
   it('needs a key before it touches the store', async () => {
     await using test = await rig()
     const ctx = test.configured({ keysDir: join(test.path, 'no-keys') })
-    expect((await failure(publishRecipe(recipe('a'), ctx))).code).toBe('no-signing-key')
+    expect((await failure(publishRecipe(recipeOf('a'), ctx))).code).toBe('no-signing-key')
     expect((await test.store.list()).objects).toEqual([])
   })
 })
@@ -231,11 +208,11 @@ describe('a channel that is not genuine', () => {
     ['very much', () => 'x'.repeat(100_000), 'channel-malformed'],
   ])('%s stops a publish and is left alone', async (_name, change, code) => {
     await using test = await rig()
-    await publishRecipe(recipe('a'), test.ctx)
+    await publishRecipe(recipeOf('a'), test.ctx)
     const text = (await getBytes(test.store, 'channels/web/stable'))?.toString() ?? ''
     await test.store.put('channels/web/stable', change(text))
     const before = (await test.store.list()).objects
-    const error = await failure(publishRecipe(recipe('b'), test.ctx))
+    const error = await failure(publishRecipe(recipeOf('b'), test.ctx))
     expect(error.code).toBe(code)
     expect(error.hint).toContain('nothing was overwritten')
     expect((await test.store.list()).objects).toEqual(before)
@@ -245,20 +222,20 @@ describe('a channel that is not genuine', () => {
     await using mine = await rig()
     await using theirs = await rig()
     const ctx = mine.configured({ keysDir: theirs.ctx.config.keysDir })
-    await publishRecipe(recipe('a'), ctx)
-    const error = await failure(publishRecipe(recipe('b'), mine.ctx))
+    await publishRecipe(recipeOf('a'), ctx)
+    const error = await failure(publishRecipe(recipeOf('b'), mine.ctx))
     expect(error).toMatchObject({ code: 'channel-untrusted' })
     const pub = await readFile(join(theirs.ctx.config.keysDir, 'default.pub'))
     await writeFile(join(mine.ctx.config.keysDir, 'colleague.pub'), pub)
-    expect(await publishRecipe(recipe('b'), mine.ctx)).toMatchObject({ serial: 2 })
+    expect(await publishRecipe(recipeOf('b'), mine.ctx)).toMatchObject({ serial: 2 })
   })
 
   it('copied from another recipe is refused', async () => {
     await using test = await rig()
-    await publishRecipe({ ...recipe('a'), name: 'db' }, test.ctx)
+    await publishRecipe({ ...recipeOf('a'), name: 'db' }, test.ctx)
     const text = (await getBytes(test.store, 'channels/db/stable')) ?? ''
     await test.store.put('channels/web/stable', text)
-    expect((await failure(publishRecipe(recipe('a'), test.ctx))).code).toBe('channel-misplaced')
+    expect((await failure(publishRecipe(recipeOf('a'), test.ctx))).code).toBe('channel-misplaced')
   })
 })
 
@@ -267,11 +244,11 @@ describe('a publish that fails half-way', () => {
     'leaves a channel that works, whichever call fails, %s it took effect',
     async (when) => {
       await using test = await rig()
-      const old = await publishRecipe(recipe('old'), test.ctx)
+      const old = await publishRecipe(recipeOf('old'), test.ctx)
       let at = 1
       for (; ; at += 1) {
         const faulty = failingStore(test.store, at, when)
-        const wanted = recipe(`new ${when} ${at}`)
+        const wanted = recipeOf(`new ${when} ${at}`)
         const error = await publishRecipe(wanted, test.ctx, { store: faulty.store }).then(
           () => undefined,
           (thrown: unknown) => thrown,
@@ -288,7 +265,7 @@ describe('a publish that fails half-way', () => {
         // And the next try gets through.
         const again = await publishRecipe(wanted, test.ctx)
         expect(again.serial).toBeGreaterThan(old.serial)
-        await publishRecipe(recipe('old'), test.ctx)
+        await publishRecipe(recipeOf('old'), test.ctx)
       }
       // get, head agent, head bundle, put bundle, get, put history, put channel.
       expect(at).toBe(8)
@@ -297,10 +274,10 @@ describe('a publish that fails half-way', () => {
 
   it('stops at an interrupt without moving the channel', async () => {
     await using test = await rig()
-    await publishRecipe(recipe('a'), test.ctx)
+    await publishRecipe(recipeOf('a'), test.ctx)
     const controller = new AbortController()
     controller.abort()
-    await expect(publishRecipe(recipe('b'), { ...test.ctx, signal: controller.signal })).rejects.toThrow()
+    await expect(publishRecipe(recipeOf('b'), { ...test.ctx, signal: controller.signal })).rejects.toThrow()
     expect(await test.channel()).toMatchObject({ serial: 1 })
   })
 })
@@ -309,7 +286,7 @@ describe('publishing at the same time', () => {
   it('gives ten publishers ten serials', async () => {
     await using test = await rig()
     const results = await Promise.all(
-      Array.from({ length: 10 }, (_, index) => publishRecipe(recipe(`v${index}`), test.ctx)),
+      Array.from({ length: 10 }, (_, index) => publishRecipe(recipeOf(`v${index}`), test.ctx)),
     )
     expect(results.map((result) => result.serial).toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     const last = results.find((result) => result.serial === 10)
@@ -319,7 +296,7 @@ describe('publishing at the same time', () => {
 
   it('lets ten publishers of the same recipe share one serial', async () => {
     await using test = await rig()
-    const results = await Promise.all(Array.from({ length: 10 }, () => publishRecipe(recipe('same'), test.ctx)))
+    const results = await Promise.all(Array.from({ length: 10 }, () => publishRecipe(recipeOf('same'), test.ctx)))
     expect(new Set(results.map((result) => result.serial))).toEqual(new Set([1]))
     expect(results.filter((result) => !result.unchanged)).toHaveLength(1)
     expect(await test.channel()).toMatchObject({ serial: 1 })
@@ -329,7 +306,7 @@ describe('publishing at the same time', () => {
 describe('the store is a folder beside the keys', () => {
   it('never holds a private key', async () => {
     await using test = await rig()
-    await publishRecipe(recipe('a'), test.ctx)
+    await publishRecipe(recipeOf('a'), test.ctx)
     expect(test.ctx.config.store).toBe(pathToFileURL(join(test.path, 'state', 'store')).href)
     for (const { key } of (await test.store.list()).objects) {
       expect((await getBytes(test.store, key))?.toString('latin1')).not.toContain('PRIVATE KEY')
