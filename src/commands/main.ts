@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { exitCodes, formatUserError, InterruptedError, messageOf, UserError } from '../errors.ts'
 import type { Reporter } from '../report/events.ts'
 import { jsonReporter, plainReporter } from '../report/reporters.ts'
+import { ignoreBrokenPipe } from '../util/broken-pipe.ts'
 import { packageVersion } from '../util/package-version.ts'
 import type { App, BuildCommand, CommandContext, GlobalOptions } from './app.ts'
 
@@ -144,12 +145,4 @@ function reportFailure(error: unknown, signal: AbortSignal): number {
   process.stderr.write(`parbake: this is a bug in parbake: ${messageOf(error)}\n`)
   if (error instanceof Error && error.stack !== undefined) process.stderr.write(`${error.stack}\n`)
   return exitCodes.bug
-}
-
-/** `parbake … | head` closes stdout early; that is the reader's choice, no error. */
-function ignoreBrokenPipe(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(exitCodes.ok)
-    throw error
-  })
 }

@@ -52,7 +52,7 @@ const layers: readonly (readonly string[])[] = [
     'cache/',
   ],
   ['commands/'],
-  ['cli.ts', 'index.ts', 'quick.ts'],
+  ['cli.ts', 'index.ts', 'quick.ts', 'remembered.ts'],
 ]
 
 /** Types only, so nothing is loaded: every layer may name them. */

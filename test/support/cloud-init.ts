@@ -6,20 +6,20 @@ import { run, type RunResult } from '../../src/system/run.ts'
 import { tempDir } from '../../src/system/temp.ts'
 
 /**
- * The real cloud-init, unpacked but never installed: an installed one would provision this machine at its next boot.
- * Its Python dependencies are Debian packages that the test set-up installs.
+ * The files of a Debian package, unpacked below the cache but never installed: an installed cloud-init would provision this
+ * machine at its next boot.
  */
-async function cloudInitRoot(): Promise<string> {
+export async function unpackedPackage(name: string): Promise<string> {
   const cache =
     process.env['PARBAKE_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'parbake')
   const parent = join(cache, 'test-tools')
-  const root = join(parent, 'cloud-init')
+  const root = join(parent, name)
   if (existsSync(root)) return root
   await mkdir(parent, { recursive: true })
-  const work = await mkdtemp(join(parent, 'cloud-init-'))
+  const work = await mkdtemp(join(parent, `${name}-`))
   try {
-    await run('apt-get', ['download', 'cloud-init'], { cwd: work, purpose: 'test user-data with cloud-init' })
-    const deb = (await readdir(work)).find((file) => file.endsWith('.deb')) ?? 'cloud-init.deb'
+    await run('apt-get', ['download', name], { cwd: work, purpose: `test with ${name}` })
+    const deb = (await readdir(work)).find((file) => file.endsWith('.deb')) ?? `${name}.deb`
     await run('dpkg-deb', ['-x', join(work, deb), join(work, 'root')])
     // Test files run side by side; whoever comes second finds the name taken and uses what is there.
     await rename(join(work, 'root'), root).catch((error: unknown) => {
@@ -31,8 +31,9 @@ async function cloudInitRoot(): Promise<string> {
   return root
 }
 
-async function modules(): Promise<string> {
-  return join(await cloudInitRoot(), 'usr/lib/python3/dist-packages')
+/** Where the real cloud-init has its Python modules; what they depend on the test set-up installs. */
+export async function cloudInitModules(): Promise<string> {
+  return join(await unpackedPackage('cloud-init'), 'usr/lib/python3/dist-packages')
 }
 
 /** Runs `cloud-init schema` on a document; exit code 0 means valid. */
@@ -41,14 +42,14 @@ export async function checkCloudConfig(text: string): Promise<RunResult> {
   const file = join(dir.path, 'user-data')
   await writeFile(file, text)
   return await run('/usr/bin/python3', ['-m', 'cloudinit.cmd.main', 'schema', '--config-file', file], {
-    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+    env: { PYTHONPATH: await cloudInitModules(), PYTHONDONTWRITEBYTECODE: '1' },
     allowFailure: true,
   })
 }
 
 /** Every top-level key that some module of this cloud-init knows: its own checker takes unknown ones without a word. */
 export async function cloudInitKeys(): Promise<ReadonlySet<string>> {
-  const file = join(await modules(), 'cloudinit/config/schemas/schema-cloud-config-v1.json')
+  const file = join(await cloudInitModules(), 'cloudinit/config/schemas/schema-cloud-config-v1.json')
   const schema = JSON.parse(await readFile(file, 'utf8')) as {
     $defs: Record<string, { properties?: Record<string, unknown> }>
     allOf: readonly { $ref: string }[]
@@ -79,7 +80,7 @@ export async function decodeWriteFile(entry: {
   ].join('\n')
   const result = await run('/usr/bin/python3', ['-c', program], {
     input: JSON.stringify(entry),
-    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+    env: { PYTHONPATH: await cloudInitModules(), PYTHONDONTWRITEBYTECODE: '1' },
   })
   return Buffer.from(result.stdout, 'hex')
 }
@@ -110,7 +111,7 @@ export async function readUserDataParts(userData: string | Uint8Array): Promise<
   ].join('\n')
   const result = await run('/usr/bin/python3', ['-c', program], {
     input: userData,
-    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+    env: { PYTHONPATH: await cloudInitModules(), PYTHONDONTWRITEBYTECODE: '1' },
   })
   return JSON.parse(result.stdout) as readonly ReadPart[]
 }
@@ -130,7 +131,7 @@ export async function mergeByCloudInit(parts: readonly ReadPart[]): Promise<unkn
   ].join('\n')
   const result = await run('/usr/bin/python3', ['-c', program], {
     input: JSON.stringify(parts),
-    env: { PYTHONPATH: await modules(), PYTHONDONTWRITEBYTECODE: '1' },
+    env: { PYTHONPATH: await cloudInitModules(), PYTHONDONTWRITEBYTECODE: '1' },
   })
   return JSON.parse(result.stdout)
 }
@@ -147,7 +148,7 @@ export async function cloudInitExamples(): Promise<ReadonlyMap<string, unknown>>
     '    except yaml.YAMLError: pass',
     'json.dump(found, sys.stdout, default=str)',
   ].join('\n')
-  const folder = join(await cloudInitRoot(), 'usr/share/doc/cloud-init/examples')
+  const folder = join(await unpackedPackage('cloud-init'), 'usr/share/doc/cloud-init/examples')
   const result = await run('/usr/bin/python3', ['-c', program, folder])
   return new Map(Object.entries(JSON.parse(result.stdout) as Record<string, unknown>))
 }
