@@ -16,7 +16,7 @@ export interface Embedded extends AsyncDisposable {
   /** `http://127.0.0.1:port/parbake` */
   readonly url: string
   readonly logged: readonly string[]
-  put(key: string, body: string, headers?: Record<string, string>): Promise<Response>
+  put(key: string, body: string | Uint8Array, headers?: Record<string, string>): Promise<Response>
   get(key: string, headers?: Record<string, string>): Promise<Response>
 }
 

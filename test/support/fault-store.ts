@@ -59,13 +59,13 @@ export async function faultStore(folder: string): Promise<FaultStore> {
   return store
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
 }
 
-function sendFault(response: ServerResponse, { status, body = '', headers = {}, claimedBytes }: Answer): void {
+export function sendFault(response: ServerResponse, { status, body = '', headers = {}, claimedBytes }: Answer): void {
   response.writeHead(status, { ...headers, 'content-length': claimedBytes ?? Buffer.byteLength(body) })
   if (claimedBytes === undefined) {
     response.end(body)

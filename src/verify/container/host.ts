@@ -1,34 +1,25 @@
 import { mkdir } from 'node:fs/promises'
-import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findBaseObstacle } from '../../bake/container/base-facts.ts'
 import { baseRaw } from '../../bake/container/base-raw.ts'
-import { makeCgroups } from '../../bake/container/cgroup.ts'
-import { openNetwork, type ContainerNetwork } from '../../bake/container/network.ts'
-import { nspawnArgs } from '../../bake/container/nspawn.ts'
-import { startNspawn } from '../../bake/container/nspawn-process.ts'
-import { Port } from '../../bake/container/port.ts'
+import type { ContainerNetwork } from '../../bake/container/network.ts'
 import { openRelay } from '../../bake/container/relay.ts'
 import type { Context } from '../../context.ts'
-import { InterruptedError, UserError } from '../../errors.ts'
+import { UserError } from '../../errors.ts'
 import { fuseObstacle } from '../../disk/expose.ts'
-import { openNamespace } from '../../disk/namespace.ts'
 import { loadTrustedKeys } from '../../keys/index.ts'
 import { openGuestStore } from '../../launch/guest-store.ts'
 import { detectDiskFormat } from '../../image/disk-format.ts'
 import { convergeFailed, type LaunchDisk } from '../../launch/launch.ts'
 import type { Report } from '../../profile/report.ts'
 import { phase } from '../../report/events.ts'
-import { sweptTempDir, type TempDir } from '../../system/temp.ts'
 import { run } from '../../system/run.ts'
 import { findTool, needTool } from '../../system/tools.ts'
 import { makeUserData } from '../../user-data/make.ts'
 import { Cleanup } from '../../util/cleanup.ts'
 import { hostFromGuest } from '../../vm/user-network.ts'
 import type { HostRequest, HostRunner, PreparedDisk } from '../host.ts'
-import { Probe } from '../probe.ts'
-import { newHostName, writeControl } from './control.ts'
-import { openRoot } from './root.ts'
+import { bootProbed, openPlace, workFolder } from './boot.ts'
 
 /** Hosts as systemd-nspawn containers on an overlay over the disk: no kernel, no firmware of their own, but in seconds. */
 export const containerRunner: HostRunner = {
@@ -53,35 +44,17 @@ export const containerRunner: HostRunner = {
   },
   async start(context, request) {
     await using stack = new Cleanup()
-    const work = stack.use(await workFolder(context))
-    const root = stack.use(await openRoot(context, request.disk.path, work.path))
-    const router = stack.use(await openNamespace(context, { network: true }))
-    const network = stack.use(await openNetwork(context, router))
-    const host = newHostName(request.recipe.name)
-    const control = join(work.path, 'control')
-    const userData = await userDataIn(context, request, network, stack)
-    await writeControl(control, { userData, host, net: network.net })
-    const consoleLog = join(context.config.cacheDir, 'logs', `${host.hostname}.log`)
+    const place = stack.use(await openPlace(context, request.disk.path, request.recipe.name))
+    const userData = await userDataIn(context, request, place.network, stack)
+    const { hostname } = place.host
+    const consoleLog = join(context.config.cacheDir, 'logs', `${hostname}.log`)
     await mkdir(join(context.config.cacheDir, 'logs'), { recursive: true })
-    const onLine = (line: string) => context.reporter.emit({ type: 'console', source: host.hostname, line })
-    const probe = new Probe(request.role)
-    const port = await Port.create(control, (line) => probe.push(line))
-    stack.defer(() => port.close())
-    const limits = { memoryBytes: Math.floor(totalmem() / 4) * 3, processes: 16_384 }
-    const cgroups = stack.use(await makeCgroups(host.instanceId.slice(-8), limits))
-    const args = nspawnArgs({
-      ...{ name: host.hostname, hostname: host.hostname, root: root.root, control, readOnly: root.others },
-    })
-    const container = stack.use(
-      await startNspawn(root.namespace, args, { procsFiles: cgroups.procsFiles, consoleLog, onLine }),
-    )
-    void container.exited.then(({ how }) => port.end(ended(how, request.role, consoleLog)))
-    stack.defer(onInterrupt(context, port))
-    await network.attach(await container.initPid(context.signal))
-    await probe.attach(port)
+    const onLine = (line: string) => context.reporter.emit({ type: 'console', source: hostname, line })
+    const { role } = request
+    const { probe } = stack.use(await bootProbed(context, place, { userData, role, consoleLog, onLine }))
     // All of the first converge is in it.
     await probe.settle(request.timeoutSeconds ?? 900)
-    const report = checked(await probe.report(), request.role, consoleLog)
+    const report = checked(await probe.report(), role, consoleLog)
     const kept = stack.move()
     return {
       report,
@@ -149,26 +122,4 @@ function checked(report: Report | undefined, role: string, consoleLog: string): 
   }
   if (report.outcome === 'failed') throw convergeFailed(report, consoleLog)
   return report
-}
-
-function ended(how: string, role: string, consoleLog: string): UserError {
-  return new UserError(`the host from the ${role} ended by itself (${how})`, {
-    hint: `the whole console is in ${consoleLog}`,
-    code: 'container-ended',
-  })
-}
-
-/** Whoever waits for the host need not wait any more; hands back what undoes that. */
-function onInterrupt({ signal }: Context, port: Port): () => void {
-  const interrupt = () => port.end(new InterruptedError())
-  signal.addEventListener('abort', interrupt)
-  if (signal.aborted) interrupt()
-  return () => signal.removeEventListener('abort', interrupt)
-}
-
-/** On the cache's file system, which has room. */
-async function workFolder(context: Context): Promise<TempDir> {
-  const parent = join(context.config.cacheDir, 'verify')
-  await mkdir(parent, { recursive: true, mode: 0o700 })
-  return sweptTempDir('verify', parent)
 }
