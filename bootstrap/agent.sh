@@ -7,7 +7,8 @@
 # Out:   a report in the store, lines on the console at boot, /var/log/parbake.log
 # Exit:  0 ok, 1 a step or the store failed, 2 bad usage or configuration, 75 another converge is running
 #
-# One source, two texts: a line `#: NAME…` says which of them the lines after it belong to, `agent` or `stage0`. Stage-0 is
+# One source, three texts: a line `#: NAME…` says which of them the lines after it belong to, `agent` or `stage0`; of the
+# latter, `stage0-own` is for hosts that fetch by themselves and `stage0-client` for those that use another client. Stage-0 is
 # what user-data holds: just enough to fetch the agent that the channel names, again and again until it is there.
 #
 # Needs sh, coreutils and util-linux (or busybox), tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or
@@ -140,7 +141,7 @@ digest_of_text() { # TEXT, result in DIGEST
 # ------------------------------------------------------------------------------------------------------- configuration
 
 read_conf() {
-  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS='' METRICS=''
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS='' METRICS='' CLIENT=''
   EVERY=15 URL_CHANNEL='' URL_OBJECTS='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
@@ -152,6 +153,7 @@ read_conf() {
     channel) CHANNEL=$rc_value ;;
     store) STORE=${rc_value%/} ;;
     auth) AUTH=$rc_value ;;
+    client) CLIENT=$rc_value ;;
     region) REGION=$rc_value ;;
     access_key) ACCESS_KEY=$rc_value ;;
     secret_key) SECRET_KEY=$rc_value ;;
@@ -178,6 +180,12 @@ read_conf() {
   case $AUTH:$STORE in
   static:http*://* | instance-role:http*://* | presigned:http*://* | anonymous:http*://* | [aips]*:file:///*) ;;
   *) fail "$CONF: store '$STORE' or auth '$AUTH' is unknown" || return ;;
+  esac
+  SEND=send
+  case $CLIENT:$AUTH:$STORE in
+  :* | *:file:*) ;;
+  awscli:[!p]* | rclone:[!p]* | s3cmd:[is]*) SEND=by_client FETCH=$CLIENT ;;
+  *) fail "$CONF: client '$CLIENT' is unknown, or cannot do auth '$AUTH'" || return ;;
   esac
   # Serials of one channel say nothing about another one.
   KEPT=$STATE/channel.$RECIPE.$CHANNEL
@@ -258,6 +266,7 @@ release() {
 
 # ------------------------------------------------------------------------------------------------------------- fetching
 
+#: agent stage0-own
 # Bytes in hexadecimal, each XORed with a number, as octal escapes of printf, in OCTAL.
 octal_of() { # HEX NUMBER
   OCTAL='' ob_rest=$1
@@ -434,35 +443,12 @@ instance_role() {
   [ -n "$TOKEN" ] || fail "this instance has no role with credentials (HTTP $CODE): attach an instance profile"
 }
 
-# One request to the store, tried again where waiting can help. Result as of http.
-request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
-  case $STORE in file://*)
-    CODE=404 ETAG=
-    if [ "$1" = PUT ]; then
-      mkdir -p "${STORE#file://}/${2%/*}" && cp "$4" "${STORE#file://}/$2" && CODE=200
-    elif [ -r "${STORE#file://}/$2" ]; then
-      cp "${STORE#file://}/$2" "$3" && CODE=200
-    fi
-    return 0
-    ;;
-  esac
-  rq_try=1
-  while :; do
-    if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ] && ! instance_role; then CODE=000; else send "$@" || return 0; fi
-    case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
-    [ $rq_try -lt "$TRIES" ] || return 0
-    say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
-    # What it asks for, within reason.
-    rq_pause=$((rq_try * 2))
-    [ "$RETRY_AFTER" -le $rq_pause ] || rq_pause=$RETRY_AFTER
-    [ $rq_pause -le 120 ] || rq_pause=120
-    sleep $rq_pause
-    rq_try=$((rq_try + 1))
-  done
-}
-
 # One try of a request.
 send() {
+  if [ "$AUTH" = instance-role ] && [ -z "$TOKEN" ] && ! instance_role; then
+    CODE=000
+    return 0
+  fi
   URL=$STORE/$2 HEADERS='' CURL_USER='' sd_hash=$EMPTY_SHA256
   [ -z "$5" ] || HEADERS="If-None-Match: $5$LF"
   if [ "$4" != - ] && digest_of "$4"; then sd_hash=$DIGEST; fi
@@ -496,6 +482,143 @@ presigned_url() {
     ;;
   esac
   [ -n "$URL" ]
+}
+
+#: agent stage0-client
+# One try of a request by the client that the site asks for. Its keys are in its environment, which root alone can read. A
+# body that grows beyond what is wanted ends at the limit for files. Rclone and s3cmd have no conditional requests.
+by_client() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
+  CODE=000 ETAG='' RETRY_AFTER=0 bc_method=$1 bc_out=$3 bc_most=$6
+  bc_host=${STORE#*://}
+  bc_path=${bc_host#*/}/$2 bc_host=${bc_host%%/*} bc_ssl=--ssl
+  bc_server=${STORE%%://*}://$bc_host
+  [ "${STORE%%:*}" = https ] || bc_ssl=--no-ssl
+  rm -rf "$TMP/got"
+  case $CLIENT:$1 in
+  awscli:GET)
+    set -- get-object --bucket "${bc_path%%/*}" --key "${bc_path#*/}" ${5:+--if-none-match "$5"} "$TMP/got"
+    ;;
+  awscli:PUT) set -- put-object --bucket "${bc_path%%/*}" --key "${bc_path#*/}" --content-type application/json --body "$4" ;;
+  rclone:GET)
+    # By list, so that it neither looks for the object before nor takes it for a folder.
+    printf '%s\n' "${bc_path##*/}" >"$TMP/list"
+    set -- copy --no-traverse --no-check-dest --ignore-size --ignore-checksum --s3-no-head-object \
+      --files-from-raw "$TMP/list" ":s3:${bc_path%/*}" "$TMP/got"
+    ;;
+  rclone:PUT) set -- copyto --no-check-dest --s3-no-head "$4" ":s3:$bc_path" ;;
+  *:GET) set -- get "s3://$bc_path" "$TMP/got" ;;
+  *) set -- put -m application/json "$4" "s3://$bc_path" ;;
+  esac
+  case $CLIENT in
+  awscli)
+    [ "$AUTH" != anonymous ] || set -- "$@" --no-sign-request
+    set -- aws --endpoint-url "$bc_server" --query ETag --output text s3api "$@"
+    printf '[default]\ns3 =\n  addressing_style = path\n' >"$TMP/client.conf"
+    ;;
+  rclone) set -- rclone --retries 1 --low-level-retries 1 "$@" ;;
+  s3cmd)
+    printf '[default]\nmax_retries = 1\nsocket_timeout = 30\n' >"$TMP/client.conf"
+    set -- s3cmd -c "$TMP/client.conf" --host "$bc_host" --host-bucket "$bc_host" --region "$REGION" $bc_ssl --no-progress "$@"
+    ;;
+  esac
+  ETAG=$(
+    ulimit -f $((bc_most / 512 + 16))
+    unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_CA_BUNDLE
+    export HOME=/root AWS_CONFIG_FILE="$TMP/client.conf" AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_PAGER='' AWS_MAX_ATTEMPTS=1 \
+      AWS_DEFAULT_REGION="$REGION" AWS_REGION="$REGION" AWS_EC2_METADATA_SERVICE_ENDPOINT="$IMDS" \
+      AWS_REQUEST_CHECKSUM_CALCULATION=when_required RCLONE_CONFIG=/dev/null RCLONE_S3_PROVIDER=Other \
+      RCLONE_S3_ENDPOINT="$bc_server" RCLONE_S3_REGION="$REGION" RCLONE_S3_FORCE_PATH_STYLE=true RCLONE_S3_NO_CHECK_BUCKET=true
+    [ "$AUTH" = anonymous ] || export RCLONE_S3_ENV_AUTH=true
+    [ "$AUTH" != static ] || export AWS_ACCESS_KEY_ID="$ACCESS_KEY" AWS_SECRET_ACCESS_KEY="$SECRET_KEY"
+    # The others use the host's own authorities by themselves.
+    for bc_file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem; do
+      [ "$CLIENT" != awscli ] || [ ! -r $bc_file ] || export AWS_CA_BUNDLE=$bc_file
+    done
+    $TIMEOUT 900 "$@" </dev/null 2>"$TMP/said"
+  ) && CODE=200 || {
+    bc_said=$(cat "$TMP/said")
+    case $bc_said in
+    *'(304)'*) CODE=304 ;;
+    *NoSuchKey* | *'ode: 404'* | *'(404)'* | *'does not exist'*) CODE=404 ;;
+    *AccessDenied* | *SignatureDoesNotMatch* | *InvalidAccessKeyId* | *'ode: 403'* | *'error: 403'* | *'locate credentials'*) CODE=403 ;;
+    *SlowDown* | *'ode: 50'[0-9]* | *'error: 50'[0-9]*) CODE=503 ;;
+    *'File too large'* | *'file too large'*) CODE=413 ;;
+    esac
+    [ $CODE = 304 ] || printf '%s\n' "$bc_said" >>"$LOGFILE"
+  }
+  [ $CLIENT = awscli ] || ETAG=
+  bc_file=$TMP/got
+  [ $CLIENT != rclone ] || bc_file=$TMP/got/${bc_path##*/}
+  case $CODE:$bc_method in 200:GET) mv "$bc_file" "$bc_out" || CODE=000 ;; esac
+  rm -rf "$TMP/got"
+}
+
+# Installs the client where it is not here yet: by the host's package manager, after what cloud-init does to its sources.
+have_client() {
+  hv_tool=$CLIENT hv_name=$CLIENT hv_left=60
+  [ $CLIENT != awscli ] || hv_tool=aws hv_name=aws-cli
+  ! have $hv_tool || return 0
+  [ "$TRIGGER" != diff ] || fail "$CLIENT is not installed yet" || return
+  await_config
+  phase client
+  hv_start=$NOW
+  say "installing $CLIENT"
+  for hv_manager in apt-get dnf zypper apk none; do
+    have $hv_manager || continue
+    # Another package manager may be at work, at boot above all.
+    until install_client >"$TMP/said" 2>&1; do
+      [ $hv_left -gt 0 ] && grep -qi 'could not get lock\|unable to lock\|is locked by' "$TMP/said" || break
+      hv_left=$((hv_left - 1))
+      sleep 5
+    done
+    ! have $hv_tool || break
+    cat "$TMP/said" >>"$LOGFILE"
+  done
+  have $hv_tool || fail "$CLIENT, by which this host is to fetch, cannot be installed: see $LOGFILE" || return
+  # The lists of packages are fresh now.
+  echo "$RUN_ID" >"$RUN/lists.$hv_manager"
+  clock
+  [ "$RUN_ID" != none ] || echo "$hv_start $NOW $hv_manager" >"$RUN/client"
+}
+
+install_client() {
+  case $hv_manager in
+  apt-get)
+    apt-get -qq -o Acquire::Retries=3 update &&
+      DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --no-install-recommends install $CLIENT
+    ;;
+  dnf) dnf -q -y install /usr/bin/$hv_tool ;;
+  zypper) ZYPP_LOCK_TIMEOUT=300 zypper -q -n install --no-recommends "$hv_name" ;;
+  apk) apk -q --wait 300 -U add "$hv_name" ;;
+  esac
+}
+
+#: agent stage0
+# One request to the store, tried again where waiting can help. Result as of http.
+request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
+  case $STORE in file://*)
+    CODE=404 ETAG=
+    if [ "$1" = PUT ]; then
+      mkdir -p "${STORE#file://}/${2%/*}" && cp "$4" "${STORE#file://}/$2" && CODE=200
+    elif [ -r "${STORE#file://}/$2" ]; then
+      cp "${STORE#file://}/$2" "$3" && CODE=200
+    fi
+    return 0
+    ;;
+  esac
+  rq_try=1
+  while :; do
+    $SEND "$@" || return 0
+    case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
+    [ $rq_try -lt "$TRIES" ] || return 0
+    say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
+    # What it asks for, within reason.
+    rq_pause=$((rq_try * 2))
+    [ "$RETRY_AFTER" -le $rq_pause ] || rq_pause=$RETRY_AFTER
+    [ $rq_pause -le 120 ] || rq_pause=120
+    sleep $rq_pause
+    rq_try=$((rq_try + 1))
+  done
 }
 
 # ------------------------------------------------------------------------------------------------------------- verifying
@@ -760,6 +883,9 @@ not_expired() {
 # Fetches the channel. Result: BUNDLE and C_SERIAL of a verified channel, UNCHANGED=yes where it is the one seen last.
 pull_channel() {
   UNCHANGED=no pc_etag='' pc_seen=0 pc_noted=yes
+#: agent stage0-client
+  [ "$SEND" = send ] || have_client || return
+#: agent stage0
   phase channel
   [ ! -s "$KEPT" ] || read -r pc_seen pc_etag 2>/dev/null <"$KEPT.seen"
   is_number "$pc_seen" || pc_seen=0
@@ -1497,6 +1623,12 @@ converge() {
   true >"$TMP/steps" && true >"$TMP/status" || fail "$TMP cannot be written: is the disk full or read-only?"
   find_instance
   read -r RUN_ID </proc/sys/kernel/random/uuid
+  # What stage-0 did before is part of this start, and so are the lists of packages that it fetched.
+  if read -r cv_start cv_end cv_manager 2>/dev/null <"$RUN/client"; then
+    PHASES="client $cv_start agent $cv_end $PHASES"
+    echo "$RUN_ID" >"$RUN/lists.$cv_manager"
+    rm -f "$RUN/client"
+  fi
   if pull_channel && pull_bundle && keep_channel; then
     phase wait
     FETCHED=$((NOW - START))
@@ -1878,6 +2010,9 @@ have_agent() {
 # The agent reads the same channel again, and sees to these.
 take_rollout() { true; }
 learn_keys() { true; }
+#: stage0-client
+await_config() { true; }
+#: stage0
 
 [ $# -gt 0 ] || set -- boot
 case $* in

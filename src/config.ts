@@ -60,6 +60,8 @@ export interface HostAccess {
   /** `http(s)://host[:port]/bucket[/prefix]` as hosts see it; undefined to derive it from the store. */
   readonly endpoint: string | undefined
   readonly auth: HostAuth
+  /** What hosts fetch with; undefined for the agent's own requests. */
+  readonly client?: HostClient
   readonly region: string
   /** Names of environment variables that hold the hosts' static keys. */
   readonly accessKeyEnv: string
@@ -69,6 +71,9 @@ export interface HostAccess {
   /** Where hosts fetch secrets from, by name: `file:/path`, `ssm:/name`, … Never the values. */
   readonly secrets?: Readonly<Record<string, string>>
 }
+
+/** Clients for object storage that hosts can be told to use. */
+export type HostClient = 'awscli' | 'rclone' | 's3cmd'
 
 export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'
 

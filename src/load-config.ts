@@ -76,6 +76,7 @@ function resolveConfig(values: ConfigFile, file: string | undefined, root: strin
     hosts: {
       endpoint: hosts.endpoint?.replace(/\/+$/, ''),
       auth: hosts.auth ?? 'static',
+      ...(hosts.client === undefined ? {} : { client: hosts.client }),
       region: hosts.region ?? 'us-east-1',
       accessKeyEnv: hosts.accessKeyEnv ?? 'PARBAKE_HOST_ACCESS_KEY',
       secretKeyEnv: hosts.secretKeyEnv ?? 'PARBAKE_HOST_SECRET_KEY',
@@ -210,6 +211,7 @@ function configSchema(z: typeof Zod) {
           .regex(/^https?:\/\/[^/?#\s]+\/[^?#\s]+$/, 'must be http(s)://host[:port]/bucket[/prefix]')
           .optional(),
         auth: z.enum(['static', 'instance-role', 'presigned', 'anonymous']).optional(),
+        client: z.enum(['awscli', 'rclone', 's3cmd']).optional(),
         region: z
           .string()
           .regex(/^[A-Za-z0-9-]+$/, 'must be the name of a region')

@@ -11,13 +11,16 @@ export interface Agent {
 
 /** Reads bootstrap/agent.sh of this package, without its comments. */
 export function loadAgent(): Agent {
-  const text = squeezeShell(sections(read('agent.sh'), 'agent'))
+  const text = squeezeShell(sections(read('agent.sh'), ['agent']))
   return { text, sha256: sha256(text) }
 }
 
-/** What user-data holds in the agent's place: the part of the same source that fetches, verifies and starts the agent. */
-export function loadStage0(): string {
-  return squeezeShell(sections(read('agent.sh'), 'stage0'))
+/**
+ * What user-data holds in the agent's place: the part of the same source that fetches, verifies and starts the agent.
+ * `fetches`: with requests of its own, or by a client that it installs.
+ */
+export function loadStage0(fetches: 'own' | 'client' = 'own'): string {
+  return squeezeShell(sections(read('agent.sh'), ['stage0', `stage0-${fetches}`]))
 }
 
 /** Reads bootstrap/measure.sh likewise: it goes into every bundle, so that the agent need not hold it. */
@@ -30,11 +33,11 @@ export function loadSecrets(): string {
   return squeezeShell(read('secrets.sh'))
 }
 
-/** The lines of a script that belong to one of its texts: a line `#: NAME…` says whose the lines after it are. */
-function sections(script: string, name: 'agent' | 'stage0'): string {
+/** The lines of a script that belong to any of these names: a line `#: NAME…` says whose the lines after it are. */
+function sections(script: string, names: readonly string[]): string {
   let wanted = true
   const kept = script.split('\n').filter((line) => {
-    if (line.startsWith('#: ')) wanted = line.slice(3).split(' ').includes(name)
+    if (line.startsWith('#: ')) wanted = names.some((name) => line.slice(3).split(' ').includes(name))
     return wanted
   })
   return kept.join('\n')

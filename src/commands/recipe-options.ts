@@ -23,6 +23,7 @@ export function addRecipeOptions(command: Command): Command {
 export function loadOptions({ config }: Pick<Context, 'config'>, options: RecipeOptions): LoadRecipeOptions {
   return {
     cacheDir: config.cacheDir,
+    ...(config.hosts.client === undefined ? {} : { client: config.hosts.client }),
     ...(options.param === undefined ? {} : { params: options.param }),
     ...(options.params === undefined ? {} : { paramsFile: options.params }),
     ...(options.env === undefined ? {} : { environment: options.env }),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { HostClient } from '../config.ts'
 import { findStepType } from '../steps/registry.ts'
 import type { Software } from '../steps/types.ts'
 import type { WrittenStep } from './order.ts'
@@ -32,6 +33,39 @@ export function withSoftware<Written extends WrittenStep>(steps: readonly Writte
       .map((demand) => ({ ...step, raw: softwareStep(demand, steps, names) }))
     return [...made, all.length === 0 ? step : { ...step, raw: needing(fieldsOf(step.raw), all) }]
   })
+}
+
+/** The step that puts the hosts' client into images. */
+const clientStep = 'store-client'
+
+const clientPackages: Readonly<Record<HostClient, { readonly command: string; readonly names: unknown }>> = {
+  awscli: { command: 'aws', names: { apt: 'awscli', dnf: 'awscli2', other: 'aws-cli' } },
+  rclone: { command: 'rclone', names: 'rclone' },
+  s3cmd: { command: 's3cmd', names: 's3cmd' },
+}
+
+/**
+ * The steps with one behind them that has images hold the client that hosts fetch with. On a host without such an image it
+ * finds the client there. Nothing needs it, so no digest of the others says which client it is.
+ */
+export function withClient<Written extends WrittenStep>(
+  steps: readonly Written[],
+  client: HostClient | undefined,
+): readonly Written[] {
+  const last = steps.at(-1)
+  if (client === undefined || last === undefined) return steps
+  if (steps.some(({ raw }) => fieldsOf(raw)['name'] === clientStep)) return steps
+  const { command, names } = clientPackages[client]
+  const raw = {
+    name: clientStep,
+    description: `${client}, which this recipe's hosts fetch with`,
+    type: 'packages',
+    install: [names],
+    unless: command,
+    needs: [],
+    bake: 'always',
+  }
+  return [...steps, { ...last, raw }]
 }
 
 /** It needs what all that require it need themselves: what is further away might lead back to it. */

@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import type { HostClient } from '../config.ts'
 import { exitCodes, UserError, type Problem } from '../errors.ts'
 import type { Sha256 } from '../util/sha256.ts'
 import { namePattern, nameRule } from '../util/name.ts'
@@ -6,7 +7,7 @@ import { sortProblems } from '../util/schema-problems.ts'
 import type { YamlDocument, YamlPath } from '../util/yaml.ts'
 import { composeRecipe, type Composition, type PartStep } from './compose.ts'
 import { stepDigest } from './digest.ts'
-import { withSoftware } from './implied.ts'
+import { withClient, withSoftware } from './implied.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
 import type { Recipe, RenderedFile, Step } from './model.ts'
 import { orderNodes, resolveOrder, type OrderedNode } from './order.ts'
@@ -24,6 +25,8 @@ export interface LoadRecipeOptions {
   readonly environment?: string
   /** Where revisions of git repositories are kept; without it a recipe cannot extend any. */
   readonly cacheDir?: string
+  /** What hosts fetch with, where that is not the agent itself: a step for images installs it. */
+  readonly client?: HostClient
 }
 
 /** What `parbake check` wants to know: either no problem, a recipe and its steps as written, by name, or all problems, sorted by position. */
@@ -84,7 +87,7 @@ export async function inspectRecipe(folderOrFile: string, options: LoadRecipeOpt
   const problems: Problem[] = []
   const given = await givenParams(source.folder, options, problems)
   const composed = await composeRecipe(source, { given, cacheDir: options.cacheDir, problems })
-  const composition = { ...composed, steps: withSoftware(composed.steps) }
+  const composition = { ...composed, steps: withClient(withSoftware(composed.steps), options.client) }
   problems.push(
     ...nameProblems(source),
     ...scheduleProblems(source),

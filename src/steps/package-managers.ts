@@ -11,6 +11,8 @@ export type PackageNames = Readonly<Partial<Record<Manager, readonly string[] | 
 export interface PackageWork {
   readonly install: readonly PackageNames[]
   readonly remove: readonly PackageNames[]
+  /** A command that makes all of it needless where it is there. */
+  readonly unless?: string
   /** Install what packages recommend too, as far as the host's settings go. */
   readonly recommended: boolean
   /** Fetch the lists before, where this converge has not done so. */
@@ -99,7 +101,7 @@ manage() { # VERB ARGUMENT...
 `
 
 /** The whole script of a packages step. */
-export function renderPackages({ install, remove, recommended, update, repositories }: PackageWork): string {
+export function renderPackages({ install, remove, unless, recommended, update, repositories }: PackageWork): string {
   const places =
     repositories === ''
       ? ''
@@ -111,6 +113,7 @@ ${repositories}`
   const fetch = install.length > 0 && update ? 'if ! lists_are_fresh; then fetch_lists; fi\n' : ''
   return [
     prologue,
+    unless === undefined ? '' : `if have ${unless}; then exit 0; fi\n`,
     findManager,
     `update=${update ? 'yes' : 'no'}\n`,
     manage,

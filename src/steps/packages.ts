@@ -38,6 +38,11 @@ const schema = z
     repositories: z.array(repositorySchema).min(1).optional().meta({
       description: 'Further sources of packages, with the keys that sign them.',
     }),
+    unless: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9+._-]*$/, 'must be the name of a command')
+      .optional()
+      .meta({ description: 'Do nothing on hosts that have this command already, from wherever.' }),
     recommended: z.boolean().optional().meta({
       description: "Install what packages recommend too, unless the host's own settings say otherwise. Default false.",
     }),
@@ -61,12 +66,13 @@ export const packages = defineStepType({
     await checkRepositories(repositories, context)
   },
   render: async (spec, context) => {
-    const { install = [], remove = [], repositories = [], recommended = false, update = true } = spec
+    const { install = [], remove = [], repositories = [], recommended = false, update = true, unless } = spec
     const sources = await renderRepositories(repositories, context)
     if (sources === undefined) return undefined
     const script = renderPackages({
       install: install.map(namesOf),
       remove: remove.map(namesOf),
+      ...(unless === undefined ? {} : { unless }),
       recommended,
       update,
       repositories: sources.script,

@@ -1,3 +1,4 @@
+import type { HostClient } from '../config.ts'
 import { UserError } from '../errors.ts'
 import type { Sha256 } from '../util/sha256.ts'
 
@@ -28,6 +29,8 @@ export interface AgentConf {
   readonly store: string
   readonly region: string
   readonly credentials: HostCredentials
+  /** What installs itself and fetches instead of the agent's own requests; a line `client=NAME`. */
+  readonly client?: HostClient
   /** Base64 SPKI DER. */
   readonly trustedKeys: readonly string[]
   readonly purpose: 'fleet' | 'verify'
@@ -75,6 +78,7 @@ function settingsOf(conf: AgentConf): readonly (readonly [string, string])[] {
     ['channel', conf.channel],
     ['store', conf.store],
     ['auth', conf.credentials.auth],
+    ...(conf.client === undefined ? [] : [['client', conf.client] as const]),
     ['region', conf.region],
     ...credentialLines(conf.credentials),
     ...conf.trustedKeys.map((key) => ['key', key] as const),

@@ -17,6 +17,7 @@ const units: Readonly<Record<UserDataTarget['counts'], string>> = {
 /** What is in a document, what it costs and how it travels, for people. */
 export function explainUserData(recipe: string, userData: UserData): string {
   const { format, sizeBytes, limitBytes, parts, settings } = userData
+  const client = settings.find(([name]) => name === 'client')?.[1]
   const target: UserDataTarget = userDataTargets[userData.target]
   const share = Number.isFinite(limitBytes) ? ` of ${limitBytes} (${Math.round((100 * sizeBytes) / limitBytes)} %)` : ''
   const how = { text: 'as text, stage-0 in it compressed', gzip: 'compressed as a whole' }[format]
@@ -29,6 +30,10 @@ export function explainUserData(recipe: string, userData: UserData): string {
       ['counted', units[target.counts]],
       ['limit', target.source],
       ['secrets', userData.secret ? 'in agent.conf: every process on the host can read user-data' : 'none'],
+      [
+        'fetches by',
+        client === undefined ? "the agent's own requests" : `${client}, which stage-0 installs where it is missing`,
+      ],
       ['forms', outputsOf(userData.target).join(', ')],
     ]),
     '',

@@ -1,4 +1,4 @@
-import type { Config, HostAuth } from '../config.ts'
+import type { Config, HostAuth, HostClient } from '../config.ts'
 import { UserError } from '../errors.ts'
 import { parseStoreUrl } from '../store/store-url.ts'
 
@@ -48,6 +48,7 @@ export async function hostAccess(
   const endpoint = overrides.endpoint ?? config.hosts.endpoint
   const url = endpoint === undefined ? deriveHostUrl(config) : checkedEndpoint(endpoint)
   const shared = { url, region: regionOf(config), auth }
+  checkClient(config.hosts.client, auth)
   switch (auth) {
     case 'anonymous':
     case 'instance-role':
@@ -61,6 +62,26 @@ export async function hostAccess(
         exitCode: 2,
       })
   }
+}
+
+/** What each client cannot do, though the agent's own requests can. */
+const beyondClients: Readonly<Record<HostClient, readonly HostAuth[]>> = {
+  awscli: ['presigned'],
+  rclone: ['presigned'],
+  s3cmd: ['presigned', 'anonymous'],
+}
+
+/** Throws a UserError (exit code 2) for a way to authenticate that the hosts' client does not have. */
+function checkClient(client: HostClient | undefined, auth: HostAuth): void {
+  if (client === undefined || !beyondClients[client].includes(auth)) return
+  const others = (['static', 'instance-role', 'anonymous'] as const).filter(
+    (other) => !beyondClients[client].includes(other),
+  )
+  throw new UserError(`${client}, which hosts are to fetch with (hosts.client), cannot do ${auth} requests`, {
+    hint: `use --auth ${others.join(' or ')}, or leave hosts.client out: the agent's own requests can`,
+    exitCode: 2,
+    code: 'client-cannot-authenticate',
+  })
 }
 
 /** The URL of the store as a host can reach it, from the `store` setting. */

@@ -44,6 +44,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
       code: 'no-trusted-key',
     })
   }
+  const { client } = config.hosts
   const channel = overrides.channel ?? config.channel
   checkChannelName(channel)
   const hostStore = await hostAccess(config, overrides, { env: process.env, serveCredentials })
@@ -51,7 +52,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
   warnAboutCredentials(input, credentials)
   return renderUserData({
     target: input.target,
-    stage0: loadStage0(),
+    stage0: loadStage0(client === undefined ? 'own' : 'client'),
     ...(input.gzip === undefined ? {} : { format: input.gzip ? 'gzip' : 'text' }),
     conf: {
       recipe: input.recipeName,
@@ -59,6 +60,7 @@ export async function makeUserData(input: MakeUserDataInput): Promise<UserData> 
       store: hostStore.url,
       region: hostStore.region,
       credentials,
+      ...(client === undefined ? {} : { client }),
       trustedKeys: input.trustedKeys,
       purpose: overrides.purpose ?? 'fleet',
       everyMinutes: input.everyMinutes ?? 15,
