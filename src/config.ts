@@ -75,6 +75,13 @@ export interface HostAccess {
 /** Clients for object storage that hosts can be told to use. */
 export type HostClient = 'awscli' | 'rclone' | 's3cmd'
 
+/** What each of them cannot do, though the agent's own requests can. */
+export const beyondClients: Readonly<Record<HostClient, readonly HostAuth[]>> = {
+  awscli: ['presigned'],
+  rclone: ['presigned'],
+  s3cmd: ['presigned', 'anonymous'],
+}
+
 export type HostAuth = 'static' | 'instance-role' | 'presigned' | 'anonymous'
 
 /** What the cache may take up; what is in use at the moment is never removed for it. */

@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { z as Zod } from 'zod'
-import type { Config } from './config.ts'
+import { beyondClients, type Config } from './config.ts'
 import { exitCodes, hasCode, messageOf, UserError } from './errors.ts'
 import { displayPath } from './util/display-path.ts'
 import { parseDuration } from './util/duration.ts'
@@ -226,6 +226,13 @@ function configSchema(z: typeof Zod) {
           )
           .optional(),
       })
+      .refine(
+        ({ client, auth }) => client === undefined || auth === undefined || !beyondClients[client].includes(auth),
+        {
+          message: 'cannot authenticate as auth says: the own requests of the agent can',
+          path: ['client'],
+        },
+      )
       .optional(),
     vm: z
       .strictObject({

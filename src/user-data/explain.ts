@@ -30,10 +30,7 @@ export function explainUserData(recipe: string, userData: UserData): string {
       ['counted', units[target.counts]],
       ['limit', target.source],
       ['secrets', userData.secret ? 'in agent.conf: every process on the host can read user-data' : 'none'],
-      [
-        'fetches by',
-        client === undefined ? "the agent's own requests" : `${client}, which stage-0 installs where it is missing`,
-      ],
+      ['fetches', client === undefined ? 'by itself' : `by ${client}, which stage-0 installs where it is missing`],
       ['forms', outputsOf(userData.target).join(', ')],
     ]),
     '',

@@ -1,4 +1,4 @@
-import type { Config, HostAuth, HostClient } from '../config.ts'
+import { beyondClients, type Config, type HostAuth, type HostClient } from '../config.ts'
 import { UserError } from '../errors.ts'
 import { parseStoreUrl } from '../store/store-url.ts'
 
@@ -62,13 +62,6 @@ export async function hostAccess(
         exitCode: 2,
       })
   }
-}
-
-/** What each client cannot do, though the agent's own requests can. */
-const beyondClients: Readonly<Record<HostClient, readonly HostAuth[]>> = {
-  awscli: ['presigned'],
-  rclone: ['presigned'],
-  s3cmd: ['presigned', 'anonymous'],
 }
 
 /** Throws a UserError (exit code 2) for a way to authenticate that the hosts' client does not have. */

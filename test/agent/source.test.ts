@@ -30,27 +30,29 @@ describe('the agent’s source', () => {
   })
 
   it('leaves user-data room beside stage-0, and is fetched in one piece', () => {
-    expect(gzipSync(loadStage0(), { level: 9 }).length).toBeLessThan(9.5 * 1024)
+    for (const fetches of ['own', 'client'] as const) {
+      expect(gzipSync(loadStage0(fetches), { level: 9 }).length).toBeLessThan(9.5 * 1024)
+    }
     // What stage-0 and older agents are ready to take.
     expect(loadAgent().text.length).toBeLessThan(262_144)
   })
 
-  it.each(Object.entries(shells))(
-    'has a stage-0 that parses under %s and calls nothing but its own',
-    async (_, argv) => {
-      await using dir = await tempDir('stage0')
-      const file = join(dir.path, 'stage0')
-      const text = loadStage0()
-      await writeFile(file, text)
-      await run(argv[0], [...argv.slice(1), '-n', file])
-      const shell = text.replace(/python3 -c '[^']*'/g, '')
-      const missing = [...functions().keys()].filter(
-        (name) =>
-          !text.includes(`\n${name}() {`) && new RegExp(`(^|[;&|!({] ?|then |do )${name}( |$)`, 'm').test(shell),
-      )
-      expect(missing).toEqual([])
-    },
-  )
+  it.each(
+    Object.entries(shells).flatMap(([name, argv]) =>
+      (['own', 'client'] as const).map((fetches) => ({ name, argv, fetches })),
+    ),
+  )('has a stage-0 that parses under $name and calls nothing but its own ($fetches)', async ({ argv, fetches }) => {
+    await using dir = await tempDir('stage0')
+    const file = join(dir.path, 'stage0')
+    const text = loadStage0(fetches)
+    await writeFile(file, text)
+    await run(argv[0], [...argv.slice(1), '-n', file])
+    const shell = text.replace(/python3 -c '[^']*'/g, '')
+    const missing = [...functions().keys()].filter(
+      (name) => !text.includes(`\n${name}() {`) && new RegExp(`(^|[;&|!({] ?|then |do )${name}( |$)`, 'm').test(shell),
+    )
+    expect(missing).toEqual([])
+  })
 
   it('gives the variables of each function a prefix of its own', () => {
     const owners = new Map<string, string>()

@@ -254,6 +254,14 @@ parbake.yaml:7:8: store must be an s3://, minio:// or file:// URL, or the path o
 parbake.yaml has 9 problems`)
   })
 
+  it('has no client that cannot authenticate as hosts shall', async () => {
+    expect(await withFile('hosts: {auth: anonymous, client: rclone}')).toMatchObject({ hosts: { client: 'rclone' } })
+    expect(await failure('hosts: {auth: anonymous, client: s3cmd}')).toContain(
+      'parbake.yaml:1:34: hosts.client cannot authenticate as auth says',
+    )
+    expect(await failure('hosts: {client: gsutil}')).toContain('must be one of awscli, rclone, s3cmd')
+  })
+
   it('allows findings with a reason only', async () => {
     expect(await withFile('check: {allow: {bakes-time: wanted}}')).toMatchObject({
       check: { allow: { 'bakes-time': 'wanted' } },

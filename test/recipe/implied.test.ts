@@ -26,6 +26,25 @@ it('comes before the first step that requires it, once', async () => {
   ])
 })
 
+it('has images hold the client that hosts fetch with, and changes no other step', async () => {
+  await using folder = await recipeFolder({ 'recipe.yaml': `steps:\n${run('one')}${run('two')}` })
+  const plain = await loadRecipe(folder.path)
+  const recipe = await loadRecipe(folder.path, { client: 'awscli' })
+  expect(recipe.steps.slice(0, 2)).toEqual(plain.steps)
+  const [client, ...more] = recipe.steps.slice(2)
+  expect(client).toMatchObject({ name: 'store-client', type: 'packages', needs: [], bake: 'always', when: 'change' })
+  expect(client?.rendered.script).toMatch(/^if have aws; then exit 0; fi$/m)
+  expect(client?.rendered.script).toMatch(
+    /^apt-get\) set -- awscli ;;\ndnf\) set -- awscli2 ;;\nzypper\) set -- aws-cli ;;$/m,
+  )
+  expect(more).toEqual([])
+})
+
+it('leaves a step of that name to the recipe', async () => {
+  await using folder = await recipeFolder({ 'recipe.yaml': `steps:\n${run('store-client')}` })
+  expect(await loadRecipe(folder.path, { client: 'rclone' })).toEqual(await loadRecipe(folder.path))
+})
+
 it('needs what all that require it need', async () => {
   expect(
     await stepsOf(

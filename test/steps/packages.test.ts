@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { run } from '../../src/system/run.ts'
 import { findings } from '../recipe/support.ts'
 import { renderType } from './support.ts'
 import { canScratch, runInScratch, shells, type Shell } from './scratch.ts'
@@ -258,4 +259,13 @@ it.each([
 ])('%j: recommended packages come only where they are asked for', async (keys, lines) => {
   const { script } = await renderType('packages', { install: ['jq'], ...keys })
   for (const line of lines) expect(script).toContain(line)
+})
+
+it('does nothing on hosts that have the command of `unless`', async () => {
+  const step = async (unless: string) => renderType('packages', { install: ['never-there'], update: false, unless })
+  const { script } = await step('sh')
+  expect(await run('sh', ['-c', script], { allowFailure: true })).toMatchObject({ exitCode: 0, stdout: '', stderr: '' })
+  expect(await findings({ 'recipe.yaml': 'steps: [{name: a, type: packages, install: jq, unless: a b}]' })).toContain(
+    'unless must be the name of a command',
+  )
 })

@@ -156,11 +156,11 @@ export class AgentHost implements AsyncDisposable {
   }
 
   /** As user-data leaves a fresh machine: stage-0 in the agent's place, and the agent in the store. */
-  async beforeAgent(): Promise<void> {
+  async beforeAgent(fetches: 'own' | 'client' = 'own'): Promise<void> {
     const agent = readFileSync(this.agentPath)
     await this.put(keys.agent(sha256(agent)), agent)
     await mkdir(this.path('lib'))
-    await writeFile(this.path('lib/stage0'), loadStage0(), { mode: 0o755 })
+    await writeFile(this.path('lib/stage0'), loadStage0(fetches), { mode: 0o755 })
     await rm(this.agentPath)
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { loadAgent } from '../../src/bundle/agent.ts'
 import { publishRecipe } from '../../src/bundle/publish.ts'
@@ -13,6 +14,7 @@ import type { Event, Reporter } from '../../src/report/events.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { serveStore } from '../../src/store/server/serve.ts'
 import { tempDir } from '../../src/system/temp.ts'
+import { explainUserData } from '../../src/user-data/explain.ts'
 import { hostAccess } from '../../src/user-data/host-access.ts'
 import { makeUserData } from '../../src/user-data/make.ts'
 import { readRecipeHeader } from '../../src/user-data/recipe-header.ts'
@@ -154,6 +156,36 @@ describe('makeUserData', () => {
       every: '7',
     })
     expect(reporter.warnings).toEqual([])
+  })
+
+  it('brings the client that hosts are to fetch with, and no requests of its own', async () => {
+    await using dir = await tempDir('make')
+    const config = await configIn(dir.path)
+    const by = { ...config, hosts: { ...config.hosts, auth: 'anonymous', client: 'rclone' } } as const
+    const input = { recipeName: 'web', config: by, target: 'nocloud', trustedKeys: ['x'] } as const
+    const made = await makeUserData(input)
+    expect(await settings(made.text)).toMatchObject({ client: 'rclone', auth: 'anonymous' })
+    const document = (await readWithPyYaml(made.text)) as { write_files: { path: string; content: string }[] }
+    const packed = document.write_files.find(({ path }) => path.endsWith('stage0'))?.content ?? ''
+    const stage0 = gunzipSync(Buffer.from(packed, 'base64')).toString()
+    expect(stage0).toContain('by_client() {')
+    expect(stage0).not.toContain('sign_request')
+    expect(explainUserData('web', made)).toMatch(/^fetches  by rclone, which stage-0 installs where it is missing$/m)
+  })
+
+  it.each([
+    ['awscli', 'presigned', 'use --auth static or instance-role or anonymous'],
+    ['rclone', 'presigned', 'use --auth static or instance-role or anonymous'],
+    ['s3cmd', 'presigned', 'use --auth static or instance-role,'],
+    ['s3cmd', 'anonymous', 'use --auth static or instance-role,'],
+  ] as const)('refuses what a client cannot do: %s, %s', async (client, auth, hint) => {
+    await using dir = await tempDir('make')
+    const config = await configIn(dir.path)
+    const by = { ...config, hosts: { ...config.hosts, client } }
+    const input = { recipeName: 'web', config: by, target: 'nocloud', trustedKeys: ['x'], overrides: { auth } } as const
+    const error = (await makeUserData(input).catch((thrown: unknown) => thrown)) as UserError
+    expect(error).toMatchObject({ exitCode: 2, code: 'client-cannot-authenticate' })
+    expect(error.hint).toContain(hint)
   })
 
   it("tells hosts their tags, the caller's instead of the configured ones", async () => {
