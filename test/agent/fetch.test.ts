@@ -7,7 +7,7 @@ import { reportSchema } from '../../src/profile/report.ts'
 import { keys } from '../../src/store/keys.ts'
 import { presignUrl } from '../../src/store/presign.ts'
 import { serveStore } from '../../src/store/server/serve.ts'
-import { AgentHost, readAll, shells, testRecipe, testSecrets, type ShellName } from '../support/agent.ts'
+import { AgentHost, readAll, shells, testRecipe, testSecrets, until, type ShellName } from '../support/agent.ts'
 import { faultStore } from '../support/fault-store.ts'
 
 /** The embedded S3 endpoint over the host's store folder, and what it was asked. */
@@ -131,7 +131,8 @@ it.each(Object.keys(shells) as ShellName[])('signs a report under %s', async (sh
   await host.configure({ ...staticAuth, store: server.url })
   await host.publish(testRecipe([host.step('one')]))
   await host.converge({ shell })
-  expect(server.requests.at(-1)).toBe('PUT /bucket/REPORT 200')
+  // The server notes a request when all of it is over, which may be after the agent has its answer.
+  await until('the report is noted', () => server.requests.at(-1) === 'PUT /bucket/REPORT 200')
 })
 
 describe('presigned', () => {
