@@ -1417,6 +1417,7 @@ write_report() {
   seconds "$READY"
   wr_ready=$SECONDS_TEXT
   seconds "$FETCHED"
+  find_promise
   measure
   # One report, one line: Hive-like readers want it so.
   {
@@ -1427,7 +1428,7 @@ write_report() {
 "startUptime":$wr_start,"readyUptime":$wr_ready,"fetchSeconds":$SECONDS_TEXT,"outcome":"$wr_outcome","error":"${wr_error%\\n}",
 "os":{"id":"$OS","version":"$OS_VERSION","arch":"$ARCH","kernel":"$KERNEL"},"cpus":$(nproc),"memoryKiB":$wr_memory,
 "tools":{"fetch":"$FETCH","verify":"$VERIFY","lock":"$LOCK"},
-"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},
+"identity":{"machineId":"$MACHINE_DIGEST","sshHostKeys":"$wr_keys","hostname":"$DIGEST"},$PROMISE
 END
     cat "$TMP/measured"
     echo '"steps":['
@@ -1444,9 +1445,36 @@ END
   bound_log
   request PUT "reports/$RECIPE/dt=$wr_date/$HOST-$RUN_ID.json" "$TMP/answer" "$STATE/report.json" '' 65536
   case $CODE in
-  2??) say 'report sent' ;;
-  *) say "the store answered $CODE for the report: it is kept in $STATE/report.json" ;;
+  2??)
+    say 'report sent'
+    wr_after=$REPORT_AFTER
+    ;;
+  *)
+    say "the store answered $CODE for the report: it is kept in $STATE/report.json"
+    wr_after=3600
+    ;;
   esac
+  echo $((NOW + wr_after * 100)) >"$RUN/report-due"
+}
+
+# When this host will be heard of again, in PROMISE, part of a report: its schedule, and REPORT_AFTER, the seconds after which a
+# scheduled converge sends a report even where it finds nothing to do. Less than a day, so that a daily schedule has one each
+# time; other hosts take other times.
+find_promise() {
+  PROMISE='' REPORT_AFTER=$((64800 + 0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % 14400))
+  is_scheduled && [ "$AUTH" != presigned ] || return 0
+  fp_cron='' fp_splay=0 fp_zone=+0000
+  while read -r fp_word fp_value; do
+    case $fp_word in
+    schedule) fp_cron=$fp_value ;;
+    splay) fp_splay=$fp_value ;;
+    esac
+  done 2>/dev/null <"$STATE/schedule"
+  # Cron goes by the zone of the host.
+  if [ -n "$fp_cron" ]; then fp_zone=$(date +%z); fi
+  case $fp_zone in [+-][0-9][0-9][0-9][0-9]) ;; *) fp_zone=+0000 ;; esac
+  PROMISE="
+\"schedule\":{\"everyMinutes\":$EVERY,\"cron\":\"$fp_cron\",\"splaySeconds\":$fp_splay,\"zone\":\"$fp_zone\",\"reportSeconds\":$REPORT_AFTER},"
 }
 
 # What anyone on the host may know of the last converge.
@@ -1567,6 +1595,17 @@ anything_due() {
   return 1
 }
 
+# True where this host has sent nothing for so long that it could not be told from one that is gone. By the uptime, which costs
+# no program to ask for, so each boot begins anew; and so does its converge with a report. Through a presigned URL it would only
+# overwrite the one of the first boot.
+report_due() {
+  [ "$AUTH" != presigned ] || return 1
+  rd_at=0
+  read -r rd_at 2>/dev/null <"$RUN/report-due"
+  is_number "$rd_at" || rd_at=0
+  [ $NOW -ge "$rd_at" ]
+}
+
 # The unit starts before cloud-init's config stage, for fetching needs nothing of it. Steps do: locale, time zone, sources of
 # packages. A tuned image may say that its steps do not.
 await_config() {
@@ -1632,7 +1671,7 @@ converge() {
   if pull_channel && pull_bundle && keep_channel; then
     phase wait
     FETCHED=$((NOW - START))
-    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && [ ! -e "$STATE/trial" ] && ! anything_due; then
+    if [ $UNCHANGED = yes ] && [ "$TRIGGER" = cron ] && [ ! -e "$STATE/trial" ] && ! anything_due && ! report_due; then
       true >"$STATE/checked"
       ! metrics_file || write_check "$(date +%s)"
       return 0
@@ -1653,8 +1692,9 @@ converge() {
   fi
   outcome
   cv_status=$?
+  # Before the report, which says when the next one is to be expected.
+  [ "$TRIGGER" = bake ] || update_schedule
   write_report
-  if [ $UNCHANGED = no ] && [ "$TRIGGER" != bake ]; then update_schedule; fi
   if [ -z "$REBOOT" ] && [ -e "$STATE/trial" ] && [ "$TRIGGER" != bake ]; then update_agent $cv_status; fi
   [ -z "$REBOOT" ] || reboot_host
   return $cv_status
@@ -1767,7 +1807,7 @@ WantedBy=timers.target"
 # The recipe may ask for other times than came with the user-data: an interval, or `schedule` with the five fields of cron,
 # `calendar` with the same for systemd, `splay` with the seconds over which hosts spread.
 update_schedule() {
-  [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ] || return 0
+  is_scheduled && [ -r "$STATE/bundles/$BUNDLE/index" ] || return 0
   us_every=$EVERY us_new='' us_old=''
   while IFS= read -r us_line; do
     us_value=${us_line#* }
@@ -1784,6 +1824,11 @@ update_schedule() {
   echo "$EVERY" >"$STATE/every"
   printf %s "$us_new" >"$STATE/schedule"
   install_schedule "$SELF"
+}
+
+# True where this host converges by itself.
+is_scheduled() {
+  [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ]
 }
 
 #: agent stage0

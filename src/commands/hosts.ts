@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { UserError } from '../errors.ts'
 import type { HostFilter } from '../hosts/model.ts'
 import { parseDurationOption } from '../profile/duration.ts'
-import { readRecipeHeader } from '../user-data/recipe-header.ts'
+import { defaultSchedule, readRecipeHeader } from '../user-data/recipe-header.ts'
 import type { BuildCommand } from './app.ts'
 
 interface Flags {
@@ -12,6 +12,7 @@ interface Flags {
   readonly limit: number
   readonly failed?: boolean
   readonly late?: boolean
+  readonly silent?: boolean
   readonly behind?: boolean
 }
 
@@ -21,11 +22,12 @@ export const build: BuildCommand = (app) =>
     .description('Show the hosts of a fleet as their reports tell: seen when, which bundle, failures, drift')
     .argument('[recipe]', 'recipe folder, or the name of a published recipe (default: all in the store)')
     .option('--failed', 'those whose last converge failed')
-    .option('--late', 'those that should have reported for three intervals')
+    .option('--late', 'those that should have been heard of, since less than a day')
+    .option('--silent', 'those that should have been heard of for longer: ended, or cut off')
     .option('--behind', 'those that do not have what their channel gives them')
     .option('--channel <name>', 'channel (default: channel of parbake.yaml)')
-    .option('--days <number>', 'how far back reports are looked at', countOption, 2)
-    .option('--every <duration>', "interval of converges (default: the recipe folder's, else 15m)")
+    .option('--days <number>', 'how far back reports are looked at', countOption, 7)
+    .option('--every <duration>', "interval of hosts that do not say theirs (default: the recipe folder's, else 15m)")
     .option('--limit <number>', 'lines per recipe at most', countOption, 100)
     .action(async (recipe: string | undefined, flags: Flags, command: Command) => {
       const context = await app.open(command)
@@ -34,13 +36,18 @@ export const build: BuildCommand = (app) =>
         import('../hosts/list.ts'),
         import('../hosts/render.ts'),
       ])
-      const filters = (['failed', 'late', 'behind'] satisfies HostFilter[]).filter((name) => flags[name] === true)
-      const every = flags.every === undefined ? undefined : parseDurationOption('--every', flags.every) / 60
+      const filters = (['failed', 'late', 'silent', 'behind'] satisfies HostFilter[]).filter(
+        (name) => flags[name] === true,
+      )
+      const schedule =
+        flags.every === undefined
+          ? (header?.schedule ?? defaultSchedule)
+          : { ...defaultSchedule, everyMinutes: parseDurationOption('--every', flags.every) / 60 }
       const lists = await listHosts(context, {
         ...(header === undefined ? {} : { recipe: header.name }),
         ...(flags.channel === undefined ? {} : { channel: flags.channel }),
         days: flags.days,
-        everyMinutes: every ?? header?.everyMinutes ?? 15,
+        schedule,
         filters,
       })
       if (context.json) return context.printJson(recipe === undefined ? lists : lists[0])

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
 import { loadTrustedKeys } from '../keys/files.ts'
 import { readDocuments, warnOfSkipped, type SkippedReport } from '../profile/ingest.ts'
+import type { Schedule } from '../profile/expected.ts'
 import { latestOfHosts } from '../profile/latest.ts'
 import { phase } from '../report/events.ts'
 import { keys } from '../store/keys.ts'
@@ -19,7 +20,8 @@ export interface ListHostsOptions {
   readonly channel?: string
   /** How far back reports are looked at. */
   readonly days: number
-  readonly everyMinutes: number
+  /** Of hosts whose agent does not say. */
+  readonly schedule: Schedule
   readonly filters: readonly HostFilter[]
 }
 
@@ -76,7 +78,7 @@ async function hostsOf(ctx: Context, place: ChannelPlace, options: ListHostsOpti
     }
     warnOfSkipped(ctx.reporter, recipe, skipped.length, skipped[0])
   })
-  const hosts = states.build({ recipe, channel, everyMs: options.everyMinutes * 60_000, nowMs })
+  const hosts = states.build({ recipe, channel, schedule: options.schedule, nowMs })
   return {
     recipe,
     channel: place.name,

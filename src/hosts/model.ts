@@ -7,8 +7,12 @@ export interface HostState {
   readonly host: string
   /** When its last report came, by the store's clock, ISO 8601. */
   readonly lastSeen: string
-  /** It had a reason to report, and did not for three intervals. */
+  /** Until when it should be heard of again, ISO 8601; undefined where its agent does not say and it has nothing to report. */
+  readonly expectedBy?: string
+  /** It should have been heard of, less than a day ago. */
   readonly late: boolean
+  /** It should have been heard of longer ago: it was ended, or it is cut off. */
+  readonly silent: boolean
   /** Digest, '' where it has none. */
   readonly bundle: string
   readonly bundleState: BundleState
@@ -34,6 +38,7 @@ export interface HostCounts {
   readonly hosts: number
   readonly failing: number
   readonly late: number
+  readonly silent: number
   readonly behind: number
   readonly rollout: number
   readonly drifting: number
@@ -50,4 +55,4 @@ export interface HostList {
   readonly hosts: readonly HostState[]
 }
 
-export type HostFilter = 'failed' | 'late' | 'behind'
+export type HostFilter = 'failed' | 'late' | 'silent' | 'behind'

@@ -33,10 +33,11 @@ export function renderHosts(
   return [head, table, ...(more === 0 ? [] : [`and ${more} more: --limit ${list.hosts.length} shows all`])].join('\n\n')
 }
 
-function countsText({ hosts, failing, late, behind, rollout, drifting }: HostCounts): string {
+function countsText({ hosts, failing, late, silent, behind, rollout, drifting }: HostCounts): string {
   const kinds: readonly (readonly [number, string])[] = [
     [failing, 'failing'],
     [late, 'late'],
+    [silent, 'silent'],
     [behind, 'behind'],
     [rollout, 'in the rollout'],
     [drifting, 'drifting'],
@@ -53,11 +54,12 @@ const bundleStyles: Readonly<Record<BundleState, 'green' | 'cyan' | 'yellow' | '
 }
 
 function row(host: HostState, nowMs: number): Cell[] {
-  const seen = `${ageText(nowMs - Date.parse(host.lastSeen))}${host.late ? ' late' : ''}`
+  const overdue = host.silent ? ' silent' : host.late ? ' late' : ''
+  const seen = `${ageText(nowMs - Date.parse(host.lastSeen))}${overdue}`
   const drift = Object.entries(host.drift).map(([step, times]) => `${step} ${times}×`)
   return [
     host.host,
-    host.late ? { text: seen, style: 'red' } : seen,
+    overdue === '' ? seen : { text: seen, style: host.late ? 'red' : 'yellow' },
     { text: `${host.bundle.slice(0, 8)} ${host.bundleState}`.trim(), style: bundleStyles[host.bundleState] },
     String(host.serial),
     host.image === '' ? '-' : host.image,

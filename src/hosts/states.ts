@@ -1,16 +1,20 @@
 import type { BundleChannel } from '../bundle/channel.ts'
+import { convergedBy, heardBy, type Schedule } from '../profile/expected.ts'
 import type { Report } from '../profile/report.ts'
 import { takesRollout } from '../rollout/membership.ts'
 import { compareCodeUnits } from '../util/canonical-json.ts'
 import type { BundleState, HostCounts, HostFilter, HostState } from './model.ts'
 
-/** A host that should have reported is late after so many intervals. */
-const lateIntervals = 3
+/** A host that is late for so long was ended or is cut off. */
+const silentMs = 86_400_000
 /** Of what hosts write, this much is kept. */
 const textLength = 200
 
 /** What is kept of a host's last report: all of it would be too much for ten thousand hosts. */
-interface LastReport extends Pick<Report, 'host' | 'bundle' | 'serial' | 'image' | 'outcome' | 'agentVersion'> {
+interface LastReport extends Pick<
+  Report,
+  'host' | 'bundle' | 'serial' | 'image' | 'outcome' | 'agentVersion' | 'schedule'
+> {
   readonly tags: readonly string[]
   /** It has steps that run at every converge. */
   readonly isTalkative: boolean
@@ -31,8 +35,8 @@ export interface FleetView {
   readonly recipe: string
   /** Undefined where it could not be read. */
   readonly channel: BundleChannel | undefined
-  /** Milliseconds between two converges by cron. */
-  readonly everyMs: number
+  /** Of hosts whose agent does not say. */
+  readonly schedule: Schedule
   readonly nowMs: number
 }
 
@@ -84,6 +88,7 @@ export function countHosts(hosts: readonly HostState[]): HostCounts {
     hosts: hosts.length,
     failing: count(({ failing }) => failing),
     late: count(({ late }) => late),
+    silent: count(({ silent }) => silent),
     behind: count(({ bundleState }) => bundleState === 'behind'),
     rollout: count(({ bundleState }) => bundleState === 'rollout'),
     drifting: count(({ drift }) => Object.keys(drift).length > 0),
@@ -96,6 +101,7 @@ export function filterHosts(hosts: readonly HostState[], filters: readonly HostF
   const holds: Readonly<Record<HostFilter, (host: HostState) => boolean>> = {
     failed: ({ failing }) => failing,
     late: ({ late }) => late,
+    silent: ({ silent }) => silent,
     behind: ({ bundleState }) => bundleState === 'behind',
   }
   return hosts.filter((host) => filters.some((filter) => holds[filter](host)))
@@ -110,18 +116,23 @@ function driftOf(report: Report, known: Known): string[] {
   })
 }
 
-function lastOf({ host, bundle, serial, image, outcome, agentVersion, tags = [], steps }: Report): LastReport {
+function lastOf(report: Report): LastReport {
+  const { host, bundle, serial, image, outcome, agentVersion, schedule, tags = [], steps } = report
   const isTalkative = steps.some(({ when }) => when === 'always')
-  return { host, bundle, serial, image, outcome, agentVersion, tags, isTalkative }
+  return { host, bundle, serial, image, outcome, agentVersion, schedule, tags, isTalkative }
 }
 
 function stateOf(known: Known, view: FleetView): HostState {
   const { last, lastMs, reports, failures, lastError, drift } = known
+  const expectedMs = expectedOf(known, view)
+  const overdueMs = view.nowMs - expectedMs
   return {
     recipe: view.recipe,
     host: last.host,
     lastSeen: new Date(lastMs).toISOString(),
-    late: isLate(known, view),
+    ...(Number.isFinite(expectedMs) ? { expectedBy: new Date(expectedMs).toISOString() } : {}),
+    late: overdueMs > 0 && overdueMs <= silentMs,
+    silent: overdueMs > silentMs,
     bundle: last.bundle,
     bundleState: bundleStateOf(last, view.channel),
     serial: last.serial,
@@ -137,14 +148,17 @@ function stateOf(known: Known, view: FleetView): HostState {
 }
 
 /**
- * A converge that finds nothing to do writes no report. So only a host counts that had a reason: the channel changed, its last
- * converge failed and is tried again, or a step runs at every converge.
+ * Until when a host should be heard of again, in milliseconds; Infinity where nobody can tell. About once a day it says that it
+ * is there; earlier, where it has a reason: the channel changed, its last converge failed and is tried again, or a step runs at
+ * every converge.
  */
-function isLate({ last, lastMs }: Known, { channel, everyMs, nowMs }: FleetView): boolean {
-  const patience = lateIntervals * everyMs
-  const changedMs = channel === undefined ? 0 : Date.parse(channel.published)
-  if (changedMs > lastMs && nowMs - changedMs > patience) return true
-  return (last.outcome === 'failed' || last.isTalkative) && nowMs - lastMs > patience
+function expectedOf({ last, lastMs }: Known, view: FleetView): number {
+  const schedule = last.schedule ?? view.schedule
+  const times = [last.schedule === undefined ? Infinity : heardBy(last.schedule, lastMs)]
+  const changedMs = view.channel === undefined ? 0 : Date.parse(view.channel.published)
+  if (changedMs > lastMs) times.push(convergedBy(schedule, changedMs))
+  if (last.outcome === 'failed' || last.isTalkative) times.push(convergedBy(schedule, lastMs))
+  return Math.min(...times)
 }
 
 function bundleStateOf({ bundle, host, tags }: LastReport, channel: BundleChannel | undefined): BundleState {
@@ -156,8 +170,9 @@ function bundleStateOf({ bundle, host, tags }: LastReport, channel: BundleChanne
   return bundle === rollout.bundle ? 'rollout' : 'behind'
 }
 
-function urgency({ failing, late, bundleState }: HostState): number {
-  return (failing ? 4 : 0) + (late ? 2 : 0) + (bundleState === 'behind' ? 1 : 0)
+/** Whoever is silent was probably ended. */
+function urgency({ failing, late, silent, bundleState }: HostState): number {
+  return silent ? -1 : (failing ? 4 : 0) + (late ? 2 : 0) + (bundleState === 'behind' ? 1 : 0)
 }
 
 function errorOf({ error, steps }: Report): string {

@@ -50,6 +50,20 @@ const bootRecord = z.object({
   ),
 })
 
+/** When a host converges by itself, and when it will be heard of again. */
+const hostSchedule = z.object({
+  /** Minutes between two converges where `cron` is ''. */
+  everyMinutes: z.number().int().min(1),
+  /** Five fields, or '' for an interval. */
+  cron: z.string().max(1000),
+  /** The host waits for a time of its own below this. */
+  splaySeconds: z.number().int().nonnegative(),
+  /** Of the host's wall clock, east of UTC, as in `+0530`. */
+  zone: z.string().regex(/^[+-]\d{4}$/),
+  /** After so long the next scheduled converge sends a report even where it finds nothing to do. */
+  reportSeconds: z.number().int().nonnegative(),
+})
+
 const agentPhase = z.object({ name: z.string(), start: seconds, wall: seconds })
 
 const stepReport = z.object({
@@ -125,6 +139,8 @@ export const reportSchema = z.object({
   tools: z.object({ fetch: z.string(), verify: z.string(), lock: z.string() }),
   /** sha256 of what must differ between two instances; '' where there is none. Never the values themselves. */
   identity: z.object({ machineId: z.string(), sshHostKeys: z.string(), hostname: z.string() }),
+  /** Absent from older agents, and where nothing converges by itself or reports have one presigned URL. */
+  schedule: hostSchedule.optional(),
   /** How the boot came as far as the agent: at the first converge of a boot on a real or virtual machine. */
   boot: bootRecord.optional(),
   /** What the agent itself did before the steps, in order; `start` in seconds of uptime. */
@@ -137,6 +153,7 @@ export const reportSchema = z.object({
 
 export type Report = z.infer<typeof reportSchema>
 export type StepReport = Report['steps'][number]
+export type HostSchedule = z.infer<typeof hostSchedule>
 export type BootRecord = NonNullable<Report['boot']>
 
 /** Whether the converge did all that this recipe has to do on such a host, with nothing done before. */

@@ -6,6 +6,10 @@ export interface CalendarSchedule {
   readonly onCalendar: readonly string[]
 }
 
+/** Of recipes that do not say. */
+export const defaultEveryMinutes = 15
+export const defaultSplaySeconds = 300
+
 interface Field {
   readonly title: string
   readonly min: number
@@ -43,6 +47,42 @@ export function parseCron(text: string): CalendarSchedule | string {
   const onWeekDays = `${week.map((each) => weekDays[each]).join(',')} *-${month}-* ${at}`
   if (weekDay === '*') return { cron: cron.join(' '), onCalendar: [onDays] }
   return { cron: cron.join(' '), onCalendar: day === '*' ? [onWeekDays] : [onDays, onWeekDays] }
+}
+
+const minuteMs = 60_000
+const dayMs = 86_400_000
+/** A 29th of February may be eight years away. */
+const daysAhead = 8 * 366
+
+/**
+ * The first minute after a time at which cron starts what has this expression, in milliseconds; undefined where that is never,
+ * or for no expression. Cron goes by the host's zone, `zoneMinutes` east of UTC: a change to or from summer time in between is
+ * not foreseen. Pure.
+ */
+export function nextCronRun(cron: string, afterMs: number, zoneMinutes = 0): number | undefined {
+  const words = cron.trim().split(/\s+/)
+  const parsed = fields.map((field, index) => parseField(words[index] ?? '', field))
+  const [minutes, hours, days, inMonths, weekDay] = parsed.map((each) => (typeof each === 'string' ? [] : each))
+  if (minutes === undefined || hours === undefined || days === undefined || inMonths === undefined) return undefined
+  const onWeekDays = new Set(weekDay?.map((day) => day % 7))
+  const zoneMs = zoneMinutes * minuteMs
+  // As if the host's wall clock were UTC.
+  const firstMs = (Math.floor((afterMs + zoneMs) / minuteMs) + 1) * minuteMs
+  const firstDayMs = Math.floor(firstMs / dayMs) * dayMs
+  for (let day = 0; day < daysAhead; day += 1) {
+    const startMs = firstDayMs + day * dayMs
+    const date = new Date(startMs)
+    const onDay = days.includes(date.getUTCDate())
+    const onWeekDay = onWeekDays.has(date.getUTCDay())
+    // Where both are given, either will do.
+    const fits = words[2] === '*' ? onWeekDay : words[4] === '*' ? onDay : onDay || onWeekDay
+    if (!fits || !inMonths.includes(date.getUTCMonth() + 1)) continue
+    for (const hour of hours) {
+      const minute = minutes.find((each) => startMs + (hour * 60 + each) * minuteMs >= firstMs)
+      if (minute !== undefined) return startMs + (hour * 60 + minute) * minuteMs - zoneMs
+    }
+  }
+  return undefined
 }
 
 /** The values of a field, ascending. */

@@ -6,6 +6,7 @@ import { namePattern, nameRule } from '../util/name.ts'
 import { sortProblems } from '../util/schema-problems.ts'
 import type { YamlDocument, YamlPath } from '../util/yaml.ts'
 import { composeRecipe, type Composition, type PartStep } from './compose.ts'
+import { defaultEveryMinutes, defaultSplaySeconds } from './cron.ts'
 import { stepDigest } from './digest.ts'
 import { withClient, withSoftware } from './implied.ts'
 import { openRecipe, recipeName, type RecipeSource } from './locate.ts'
@@ -49,8 +50,6 @@ export interface StepSource {
 }
 
 const defaultTimeoutSeconds = 900
-const defaultEveryMinutes = 15
-const defaultSplaySeconds = 300
 
 /**
  * Reads, checks and renders a recipe. Throws one UserError (exit code 2) that carries all problems, sorted by position.

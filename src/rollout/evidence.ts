@@ -1,12 +1,13 @@
 import type { Rollout } from '../bundle/channel.ts'
+import { heardBy } from '../profile/expected.ts'
 import { medianOf } from '../profile/quantile.ts'
-import type { Report } from '../profile/report.ts'
+import type { HostSchedule, Report } from '../profile/report.ts'
 import { takesRollout } from './membership.ts'
 import type { Comparison, Evidence, GroupEvidence, HostFailure } from './model.ts'
 import { proportionOf } from './proportion.ts'
 
 /** What is kept at most, whatever hosts send. */
-const limits = { samples: 2000, steps: 500, failures: 5, text: 200 } as const
+const limits = { samples: 2000, steps: 500, failures: 5, text: 200, zones: 50 } as const
 
 interface LastReport {
   readonly storedMs: number
@@ -20,12 +21,22 @@ export interface HostSeen {
   readonly lastMs: number
 }
 
+interface Silence {
+  readonly seen: Iterable<HostSeen>
+  readonly changedMs: number
+  readonly nowMs: number
+}
+
 /** Collects what the reports of a recipe say about a rollout. Its size depends on the number of hosts only. */
 export class EvidenceBuilder {
   readonly #rollout: Rollout
   readonly #sinceMs: number
   readonly #last = new Map<string, LastReport>()
   readonly #tags = new Map<string, readonly string[]>()
+  /** Of each host, where its agent says it. */
+  readonly #schedules = new Map<string, HostSchedule>()
+  /** Of the hosts' clocks, as in `+0100`. */
+  readonly zones = new Set<string>()
   readonly #ready = { rollout: [] as number[], rest: [] as number[] }
   /** Wall seconds of step runs before the rollout and outside it, by step name. */
   readonly #before = new Map<string, number[]>()
@@ -40,7 +51,12 @@ export class EvidenceBuilder {
   /** `storedMs`: when the report came, by the store's clock; hosts' own may be off. */
   add(report: Report, storedMs: number): void {
     if (report.purpose !== 'fleet') return
-    const { tags = [] } = report
+    const { tags = [], schedule } = report
+    if (schedule !== undefined) {
+      this.#schedules.set(report.host, schedule)
+      // There are no more than some dozens of them in truth.
+      if (this.zones.size < limits.zones) this.zones.add(schedule.zone)
+    }
     if (tags.length > 0) this.#tags.set(report.host, tags)
     const ran = report.steps.filter(({ outcome }) => outcome === 'ran')
     if (storedMs < this.#sinceMs) {
@@ -60,10 +76,10 @@ export class EvidenceBuilder {
   }
 
   /**
-   * `silence`: the hosts seen of late, and when the channel changed last; absent where it is too early to expect all hosts
-   * to have reported since.
+   * `silence`: the hosts seen of late, when the channel changed last, and the time now; absent where it is too early to expect
+   * all hosts to have reported since.
    */
-  build(silence?: { readonly seen: Iterable<HostSeen>; readonly changedMs: number }): Evidence {
+  build(silence?: Silence): Evidence {
     const silent = silence === undefined ? undefined : this.#countSilent(silence)
     const hosts = [...this.#last.values()].toSorted((a, b) => b.storedMs - a.storedMs)
     return {
@@ -131,12 +147,14 @@ export class EvidenceBuilder {
     }
   }
 
-  #countSilent({ seen, changedMs }: { readonly seen: Iterable<HostSeen>; readonly changedMs: number }) {
+  #countSilent({ seen, changedMs, nowMs }: Silence) {
     const counts = { rollout: { silent: 0, all: 0 }, rest: { silent: 0, all: 0 } }
     for (const { host, lastMs } of seen) {
       const group = counts[takesRollout(this.#rollout, host, this.#tags.get(host)) ? 'rollout' : 'rest']
       group.all += 1
-      if (lastMs < changedMs) group.silent += 1
+      const schedule = this.#schedules.get(host)
+      const isOverdue = schedule !== undefined && heardBy(schedule, lastMs) < nowMs
+      if (lastMs < changedMs || isOverdue) group.silent += 1
     }
     return {
       rollout: proportionOf(counts.rollout.silent, counts.rollout.all),

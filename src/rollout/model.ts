@@ -30,8 +30,8 @@ export interface GroupEvidence {
   /** Those whose last converge failed; undefined for no hosts. */
   readonly failed: Proportion | undefined
   /**
-   * Of the hosts seen before the channel's last change, those that have not reported since, although each change makes all
-   * hosts report. Undefined while it is too early to tell.
+   * Of the hosts that were there when the channel changed last, those that have not reported since, although each change makes
+   * all hosts report, or have fallen silent after it. Undefined while it is too early to tell.
    */
   readonly silent: Proportion | undefined
   /** Some of the failures, newest first. */

@@ -64,7 +64,9 @@ export async function startRollout(recipe: Recipe, ctx: Context, options: StartO
     if (options.dryRun !== true) {
       await sendObjects(ctx, place.store, recipe.name, bundle, agent, false)
       const { bounds, tags } = options
-      const state = { everyMinutes: recipe.everyMinutes, bounds: { ...bounds }, tags: [...tags], log: [] }
+      const { everyMinutes, schedule } = recipe
+      const calendar = schedule && { schedule: { cron: schedule.cron, splaySeconds: schedule.splaySeconds } }
+      const state = { everyMinutes, ...calendar, bounds: { ...bounds }, tags: [...tags], log: [] }
       await writeState(place, { v: 1, id: rollout.id, bundle: rollout.bundle, ...state })
     }
     return apply(ctx, writable, { action: 'start', by: 'person', why: '', dryRun: options.dryRun === true }, draft)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { ChannelPlace } from '../bundle/channel-store.ts'
 import { UserError } from '../errors.ts'
+import { defaultEveryMinutes } from '../recipe/cron.ts'
 import { keys } from '../store/keys.ts'
 import { getBytes } from '../store/object-store.ts'
 import { defaultBounds } from './model.ts'
@@ -18,6 +19,8 @@ const stateSchema = z.object({
   bundle: z.string(),
   /** Minutes between two converges by cron. */
   everyMinutes: z.number().int().min(1),
+  /** By the calendar instead. */
+  schedule: z.object({ cron: z.string(), splaySeconds: z.number().int().nonnegative() }).optional(),
   bounds: z.object({
     maxFailureRate: share,
     maxSlowdown: z.number().min(1),
@@ -82,7 +85,7 @@ export async function logAction(
     const state: RolloutState =
       known?.id === rollout.id
         ? known
-        : { v: 1, ...rollout, everyMinutes: 15, bounds: { ...defaultBounds }, tags: [], log: [] }
+        : { v: 1, ...rollout, everyMinutes: defaultEveryMinutes, bounds: { ...defaultBounds }, tags: [], log: [] }
     return { ...state, log: [...state.log, action].slice(-maxLog) }
   })
 }

@@ -2,8 +2,10 @@ import { noChannel } from '../bundle/change-channel.ts'
 import { readChannel, type ChannelPlace } from '../bundle/channel-store.ts'
 import type { BundleChannel, Rollout } from '../bundle/channel.ts'
 import { UserError } from '../errors.ts'
+import { convergedBy, heardBy, type Schedule } from '../profile/expected.ts'
 import { readDocuments } from '../profile/ingest.ts'
 import { latestOfHosts, newest } from '../profile/latest.ts'
+import { defaultEveryMinutes } from '../recipe/cron.ts'
 import { EvidenceBuilder } from './evidence.ts'
 import { judge, nextStage } from './judge.ts'
 import { defaultBounds, type Evidence, type RolloutStatus } from './model.ts'
@@ -11,14 +13,11 @@ import { readState, startOfRollout, type RolloutState } from './state.ts'
 
 /** How far back other bundles are looked at. */
 const lookBackMs = 7 * 86_400_000
-/** A host that was not seen for so long before the last change may have ended. */
-const recentMs = 2 * 86_400_000
+/** A host says that it is there after so many seconds at the latest, at its next converge. */
+const reportSeconds = 22 * 3600
 /** Reports that are read of each host, and of the time before the rollout in all. */
 const perHost = 10
 const beforeStart = 300
-/** A host that has not reported for so many intervals is silent. */
-export const lateIntervals = 3
-const defaultEveryMinutes = 15
 
 export interface RunningRollout {
   readonly channel: BundleChannel
@@ -84,8 +83,18 @@ async function readEvidence(place: ChannelPlace, running: RunningRollout, nowMs:
     if (document !== undefined && !('reason' in document)) builder.add(document, info.modifiedMs)
   }
   const changedMs = Date.parse(channel.published)
-  const everyMs = (state?.everyMinutes ?? defaultEveryMinutes) * 60_000
-  if (nowMs - changedMs < lateIntervals * everyMs) return builder.build()
-  const seen = [...hosts.values()].filter(({ lastMs }) => lastMs >= changedMs - recentMs)
-  return builder.build({ seen, changedMs })
+  const schedules = schedulesOf(state, builder.zones)
+  if (schedules.some((schedule) => nowMs < convergedBy(schedule, changedMs))) return builder.build()
+  // A host that was late already when the channel changed had ended before.
+  const seen = [...hosts.values()].filter(({ lastMs }) =>
+    schedules.some((schedule) => heardBy({ ...schedule, reportSeconds }, lastMs) >= changedMs),
+  )
+  return builder.build({ seen, changedMs, nowMs })
+}
+
+/** The schedule of the hosts in each of their time zones. */
+function schedulesOf(state: RolloutState | undefined, zones: ReadonlySet<string>): Schedule[] {
+  const everyMinutes = state?.everyMinutes ?? defaultEveryMinutes
+  const calendar = state?.schedule ?? { cron: '', splaySeconds: 0 }
+  return [...(zones.size === 0 ? ['+0000'] : zones)].map((zone) => ({ everyMinutes, ...calendar, zone }))
 }

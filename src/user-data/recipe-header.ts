@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
 import { UserError } from '../errors.ts'
+import type { Schedule } from '../profile/expected.ts'
+import { defaultEveryMinutes, defaultSplaySeconds, parseCron } from '../recipe/cron.ts'
 import { openRecipe, recipeName, type RecipeSource } from '../recipe/locate.ts'
 import { parseDuration } from '../util/duration.ts'
 import { namePattern, nameRule } from '../util/name.ts'
@@ -8,11 +10,13 @@ import { namePattern, nameRule } from '../util/name.ts'
 export interface RecipeHeader {
   readonly name: string
   readonly everyMinutes: number
+  /** When its hosts converge. */
+  readonly schedule: Schedule
   /** False where only a name was given and no folder was read. */
   readonly fromFolder: boolean
 }
 
-const defaultEveryMinutes = 15
+export const defaultSchedule: Schedule = { everyMinutes: defaultEveryMinutes, cron: '', splaySeconds: 0 }
 
 /**
  * Reads name and interval of a recipe, without the schema and the step types behind it, which take longer to load than all
@@ -21,7 +25,7 @@ const defaultEveryMinutes = 15
  */
 export async function readRecipeHeader(recipe: string): Promise<RecipeHeader> {
   if (namePattern.test(recipe) && !existsSync(recipe)) {
-    return { name: recipe, everyMinutes: defaultEveryMinutes, fromFolder: false }
+    return { name: recipe, everyMinutes: defaultEveryMinutes, schedule: defaultSchedule, fromFolder: false }
   }
   const source = openRecipe(recipe)
   const { document } = source
@@ -36,17 +40,32 @@ export async function readRecipeHeader(recipe: string): Promise<RecipeHeader> {
       exitCode: 2,
     })
   }
-  return { name, everyMinutes: everyMinutes(source), fromFolder: true }
+  const schedule = scheduleOf(source)
+  return { name, everyMinutes: schedule.everyMinutes, schedule, fromFolder: true }
 }
 
-function everyMinutes({ document }: RecipeSource): number {
-  const { every } = document.value as { readonly every?: unknown }
-  if (every === undefined) return defaultEveryMinutes
-  const seconds = typeof every === 'string' || typeof every === 'number' ? parseDuration(every, 'm') : undefined
-  const minutes = seconds === undefined ? undefined : seconds / 60
-  if (minutes !== undefined && Number.isInteger(minutes) && minutes >= 1 && minutes <= 1440) return minutes
-  throw new UserError('every must be whole minutes or a text like "15m", from 1 minute to 24 hours', {
-    location: document.locate(['every']),
+/** `every`, or `schedule`, which is an interval too or a cron expression. */
+function scheduleOf({ document }: RecipeSource): Schedule {
+  const { every, schedule, splay } = document.value as Readonly<Record<string, unknown>>
+  if (typeof schedule === 'string' && /\s/.test(schedule.trim())) {
+    const calendar = parseCron(schedule)
+    if (typeof calendar === 'string') {
+      throw new UserError(`schedule ${calendar}`, { location: document.locate(['schedule']), exitCode: 2 })
+    }
+    const splaySeconds = secondsOf(splay) ?? defaultSplaySeconds
+    return { ...defaultSchedule, cron: calendar.cron, splaySeconds }
+  }
+  const field = every === undefined ? 'schedule' : 'every'
+  const interval = every ?? schedule
+  if (interval === undefined) return defaultSchedule
+  const minutes = (secondsOf(interval) ?? Number.NaN) / 60
+  if (Number.isInteger(minutes) && minutes >= 1 && minutes <= 1440) return { ...defaultSchedule, everyMinutes: minutes }
+  throw new UserError(`${field} must be whole minutes or a text like "15m", from 1 minute to 24 hours`, {
+    location: document.locate([field]),
     exitCode: 2,
   })
+}
+
+function secondsOf(value: unknown): number | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? parseDuration(value, 'm') : undefined
 }

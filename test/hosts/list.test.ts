@@ -6,7 +6,12 @@ import type { ObjectInfo } from '../../src/store/object-store.ts'
 import { storeWith } from '../support/store-with.ts'
 import { recipeOf, rig } from '../rollout/support.ts'
 
-const options: ListHostsOptions = { recipe: 'web', days: 2, everyMinutes: 15, filters: [] }
+const options: ListHostsOptions = {
+  recipe: 'web',
+  days: 2,
+  schedule: { everyMinutes: 15, cron: '', splaySeconds: 0 },
+  filters: [],
+}
 const run = '0f0e0d0c-1111-4222-8333-444455556666'
 
 describe('hosts from the store', () => {
@@ -29,10 +34,16 @@ describe('hosts from the store', () => {
 
   it('are those of all recipes where none is named', async () => {
     await using test = await rig()
-    expect(await listHosts(test.ctx, { days: 2, everyMinutes: 15, filters: [] })).toEqual([])
+    expect(
+      await listHosts(test.ctx, { days: 2, schedule: { everyMinutes: 15, cron: '', splaySeconds: 0 }, filters: [] }),
+    ).toEqual([])
     await publishRecipe(recipeOf('a'), test.ctx)
     await publishRecipe({ ...recipeOf('a'), name: 'db' }, test.ctx)
-    const lists = await listHosts(test.ctx, { days: 2, everyMinutes: 15, filters: [] })
+    const lists = await listHosts(test.ctx, {
+      days: 2,
+      schedule: { everyMinutes: 15, cron: '', splaySeconds: 0 },
+      filters: [],
+    })
     expect(lists.map(({ recipe }) => recipe)).toEqual(['db', 'web'])
   })
 

@@ -10,6 +10,7 @@ import { report, stepReport } from '../profile/support.ts'
 const nowMs = Date.parse('2026-11-21T12:00:00Z')
 const minute = 60_000
 const bundle = sha256('now')
+const everyQuarter = { everyMinutes: 15, cron: '', splaySeconds: 0 }
 const channel: BundleChannel = {
   kind: 'bundle',
   recipe: 'web',
@@ -35,7 +36,7 @@ function stateOf(
   const [state] = states.build({
     recipe: 'web',
     channel: changes === undefined ? undefined : { ...channel, ...changes },
-    everyMs: 15 * minute,
+    schedule: everyQuarter,
     nowMs,
   })
   if (state === undefined) throw new Error('no host')
@@ -58,6 +59,41 @@ describe('late is a host', () => {
   })
 })
 
+describe('a host that says when it will be heard of', () => {
+  const hour = 60
+  const schedule = { ...everyQuarter, zone: '+0000', reportSeconds: 20 * 3600 }
+  const daily = { ...schedule, cron: '0 3 * * *', splaySeconds: 600 }
+  // It is Saturday, 12:00 UTC.
+  const weekly = { ...daily, cron: '30 6 * * 1' }
+  it.each<[string, number, Report['schedule'], 'late' | 'silent' | '']>([
+    ['is well until then', 20.5 * hour, schedule, ''],
+    ['is late three intervals after it', 21 * hour, schedule, 'late'],
+    ['and silent a day later', 45 * hour, schedule, 'silent'],
+    ['by the calendar: is well until the run after that', 9 * hour, daily, ''],
+    ['is late where that run has passed', 33 * hour, daily, 'late'],
+    ['is silent a day after that run', 57 * hour, daily, 'silent'],
+    ['once a week: is well from Monday to Saturday', 5 * 24 * hour + 5 * hour, weekly, ''],
+    ['is silent where it missed a Monday', 12 * 24 * hour, weekly, 'silent'],
+    ['and where that never comes is never late', 90 * 24 * hour, { ...daily, cron: '0 0 31 2 *' }, ''],
+  ])('%s', (_name, minutesAgo, promised, expected) => {
+    const { late, silent } = stateOf([[minutesAgo, { schedule: promised }]], { published: '2026-01-01T00:00:00Z' })
+    expect(late ? 'late' : silent ? 'silent' : '').toBe(expected)
+  })
+
+  it('is judged by its own clock', () => {
+    // At 22:30 UTC it is 06:30 on the next day there, eight hours east; last seen on Friday at 02:00 UTC, twenty hours before.
+    const east = { ...daily, cron: '30 6 * * *', zone: '+0800' }
+    const state = stateOf([[34 * hour, { schedule: east }]])
+    expect(state.expectedBy).toBe('2026-11-21T00:10:00.000Z')
+    expect(state.late).toBe(true)
+  })
+
+  it('is looked at earlier where the channel changed, by its calendar', () => {
+    const published = '2026-11-21T02:00:00Z'
+    expect(stateOf([[11 * hour, { schedule: daily }]], { published }).expectedBy).toBe('2026-11-21T04:40:00.000Z')
+  })
+})
+
 describe('the bundle of a host is', () => {
   const rollout = { bundle: sha256('next'), bundleBytes: 1, percent: 0, id: 'r', tags: ['canary'] }
   const canary = { tags: ['canary'] }
@@ -75,7 +111,7 @@ describe('the bundle of a host is', () => {
     states.add(report([], { host: 'a', bundle, ...changes }), nowMs)
     const view = {
       recipe: 'web',
-      everyMs: minute,
+      schedule: everyQuarter,
       nowMs,
       channel: own === undefined ? undefined : { ...channel, ...own },
     }
@@ -162,12 +198,12 @@ describe('a list of hosts', () => {
   states.add(report([], { host: 'bad', bundle, outcome: 'failed', error: 'no\u001b[31m space\n' }), nowMs - minute)
   states.add(report([], { host: 'old', bundle: sha256('old') }), nowMs - 300 * minute)
   states.add(report([], { host: 'baker', bundle, purpose: 'verify' }), nowMs)
-  const hosts = states.build({ recipe: 'web', channel, everyMs: 15 * minute, nowMs })
+  const hosts = states.build({ recipe: 'web', channel, schedule: everyQuarter, nowMs })
   const names = (list: readonly HostState[]) => list.map(({ host }) => host)
 
   it('has what needs somebody first, and nothing of bakes', () => {
     expect(names(hosts)).toEqual(['bad', 'old', 'good'])
-    expect(countHosts(hosts)).toEqual({ hosts: 3, failing: 1, late: 1, behind: 1, rollout: 0, drifting: 0 })
+    expect(countHosts(hosts)).toEqual({ hosts: 3, failing: 1, late: 1, silent: 0, behind: 1, rollout: 0, drifting: 0 })
   })
 
   it('is filtered by any of what is asked for', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseCron } from '../../src/recipe/cron.ts'
+import { nextCronRun, parseCron } from '../../src/recipe/cron.ts'
 import { run } from '../../src/system/run.ts'
 
 describe('a cron expression', () => {
@@ -32,5 +32,56 @@ describe('a cron expression', () => {
     ['* * * * mon;reboot', "has no valid day of the week: 'mon;reboot'"],
   ])('%j is refused', (text, problem) => {
     expect(parseCron(text)).toBe(problem)
+  })
+})
+
+describe('the next run of a cron expression', () => {
+  const after = '2026-11-21T12:00:00Z'
+  const nextOf = (cron: string, zoneMinutes = 0, from = after) => {
+    const ms = nextCronRun(cron, Date.parse(from), zoneMinutes)
+    return ms === undefined ? undefined : new Date(ms).toISOString().slice(0, 16)
+  }
+
+  it.each<[string, string | undefined]>([
+    ['* * * * *', '2026-11-21T12:01'],
+    ['0 12 * * *', '2026-11-22T12:00'],
+    ['1 12 * * *', '2026-11-21T12:01'],
+    ['0,30 3,13 * * *', '2026-11-21T13:00'],
+    ['0 3 * * 1', '2026-11-23T03:00'],
+    ['0 3 * * 6', '2026-11-28T03:00'],
+    ['0 3 1 * *', '2026-12-01T03:00'],
+    ['0 3 31 * *', '2026-12-31T03:00'],
+    ['0 3 1 1,7 *', '2027-01-01T03:00'],
+    ['15 4 13 * 5', '2026-11-27T04:15'],
+    ['15 4 24 * 5', '2026-11-24T04:15'],
+    ['0 0 29 2 *', '2028-02-29T00:00'],
+    ['0 0 31 2 *', undefined],
+    ['nonsense', undefined],
+    ['', undefined],
+  ])('%j', async (cron, expected) => {
+    expect(nextOf(cron)).toBe(expected)
+    const calendar = parseCron(cron)
+    const known = await run('sh', ['-c', 'command -v systemd-analyze'], { allowFailure: true })
+    if (known.exitCode !== 0 || expected === undefined || typeof calendar === 'string') return
+    const base = ['--base-time', '2026-11-21 12:00:00 UTC']
+    const { stdout } = await run('systemd-analyze', ['calendar', ...base, ...calendar.onCalendar], {
+      env: { TZ: 'UTC' },
+    })
+    const elapses = [...stdout.matchAll(/Next elapse: \w+ (\S+) (\d\d:\d\d):00 UTC/g)].map(
+      (each) => `${each[1]}T${each[2]}`,
+    )
+    expect(elapses.toSorted()[0]).toBe(expected)
+  })
+
+  it.each<[string, number, string]>([
+    ['0 3 * * *', 60, '2026-11-22T02:00'],
+    ['0 3 * * *', -300, '2026-11-22T08:00'],
+    ['30 6 * * *', 480, '2026-11-21T22:30'],
+    ['0 22 * * *', 840, '2026-11-22T08:00'],
+    // Sunday has begun there.
+    ['0 3 * * 0', 840, '2026-11-21T13:00'],
+    ['0 7 * * *', -300, '2026-11-22T12:00'],
+  ])('%j in a zone %i minutes east', (cron, zone, expected) => {
+    expect(nextOf(cron, zone)).toBe(expected)
   })
 })

@@ -58,7 +58,12 @@ describe('a real agent', () => {
     // The next one is good, and becomes what all have.
     const next = await startRollout(testRecipe([host.step('good')]), ctx, options)
     await host.converge()
-    const [list] = await listHosts(ctx, { ...web, days: 2, everyMinutes: 15, filters: [] })
+    const [list] = await listHosts(ctx, {
+      ...web,
+      days: 2,
+      schedule: { everyMinutes: 15, cron: '', splaySeconds: 0 },
+      filters: [],
+    })
     expect(list?.hosts).toMatchObject([{ bundleState: 'rollout', failing: false, failures: 1, tags: ['canary'] }])
     const end = await advanceRollout(ctx, { ...web, percent: 100 })
     expect(end).toMatchObject({ action: 'finish', bundle: next.rollout?.bundle })

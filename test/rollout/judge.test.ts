@@ -217,8 +217,24 @@ describe('evidence', () => {
       { host: 'plain', lastMs: since - 1 },
       { host: 'other', lastMs: since + 2000 },
     ]
-    const built = all.build({ seen, changedMs })
+    const built = all.build({ seen, changedMs, nowMs: since + 3000 })
     expect(built.rollout.silent).toMatchObject({ count: 1, of: 1 })
     expect(built.rest.silent).toMatchObject({ count: 1, of: 2 })
+  })
+
+  it('counts a host that took the rollout and then fell silent, where its agent promised to be heard of', () => {
+    const all = new EvidenceBuilder({ ...rollout, percent: 100 }, since)
+    const schedule = { everyMinutes: 15, cron: '', splaySeconds: 0, zone: '+0100', reportSeconds: 80_000 }
+    const takes = { bundle: rollout.bundle, ...warm }
+    all.add(report([], { host: 'dead', ...takes, schedule }), since + 1000)
+    all.add(report([], { host: 'alive', ...takes, schedule }), since + 1000)
+    all.add(report([], { host: 'old-agent', ...takes }), since + 1000)
+    const dayMs = 86_400_000
+    const seen = ['dead', 'old-agent'].map((host) => ({ host, lastMs: since + 1000 }))
+    const hosts = { seen: [...seen, { host: 'alive', lastMs: since + dayMs }], changedMs: since }
+    const silentAt = (nowMs: number) => all.build({ ...hosts, nowMs }).rollout.silent
+    expect(silentAt(since + 80_000_000)).toMatchObject({ count: 0, of: 3 })
+    expect(silentAt(since + 1.5 * dayMs)).toMatchObject({ count: 1, of: 3 })
+    expect([...all.zones]).toEqual(['+0100'])
   })
 })

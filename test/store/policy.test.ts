@@ -129,7 +129,14 @@ describe.skipIf(cephSkipped)('policies, as a server enforces them', () => {
       await startRollout({ ...recipeOf('c'), name: 'app' }, ctx, options)
       await undoRollout(ctx, { recipe: 'app' })
       expect(await rollBack(ctx, { recipe: 'app', to: 'previous' })).toMatchObject({ serial: 5, from: 1 })
-      expect(await listHosts(ctx, { recipe: 'app', days: 2, everyMinutes: 15, filters: [] })).toHaveLength(1)
+      expect(
+        await listHosts(ctx, {
+          recipe: 'app',
+          days: 2,
+          schedule: { everyMinutes: 15, cron: '', splaySeconds: 0 },
+          filters: [],
+        }),
+      ).toHaveLength(1)
       expect(await probeConditionalPut(await storeOf('publisher'))).toBe(true)
     } finally {
       process.env = before

@@ -279,8 +279,14 @@ describe('the header of a recipe', () => {
     ['name: api\nevery: 1h\nsteps: []\n', { name: 'api', everyMinutes: 60 }],
     ['steps: []\n', { name: 'web', everyMinutes: 15 }],
     ['every: 30\n', { name: 'web', everyMinutes: 30 }],
+    ['schedule: 2h\n', { name: 'web', everyMinutes: 120 }],
+    ['schedule: 0 3 * * mon\n', { name: 'web', schedule: { everyMinutes: 15, cron: '0 3 * * 1', splaySeconds: 300 } }],
+    [
+      'schedule: 0 3 * * *\nsplay: 0\n',
+      { name: 'web', schedule: { everyMinutes: 15, cron: '0 3 * * *', splaySeconds: 0 } },
+    ],
   ])('%j', async (text, expected) => {
-    expect(await header(text)).toEqual({ ...expected, fromFolder: true })
+    expect(await header(text)).toMatchObject({ ...expected, fromFolder: true })
   })
 
   it.each<[string, string | undefined, string]>([
@@ -290,6 +296,8 @@ describe('the header of a recipe', () => {
     ['an empty file', '', 'must be a mapping'],
     ['a wrong name', 'name: A/B\n', "but is 'A/B'"],
     ['a wrong interval', 'every: 25h\n', 'every must be'],
+    ['a wrong schedule', 'schedule: 25h\n', 'schedule must be'],
+    ['a wrong calendar', 'schedule: 0 25 * * *\n', 'schedule has no valid hour'],
   ])('%s is refused', async (_name, text, message) => {
     const error = await header(text).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(UserError)
@@ -298,7 +306,7 @@ describe('the header of a recipe', () => {
   })
 
   it('takes a bare name for a published recipe, but no path', async () => {
-    expect(await readRecipeHeader('no-such-folder')).toEqual({
+    expect(await readRecipeHeader('no-such-folder')).toMatchObject({
       name: 'no-such-folder',
       everyMinutes: 15,
       fromFolder: false,
