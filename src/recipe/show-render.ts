@@ -17,7 +17,7 @@ interface Line {
 export function renderShown(recipe: ShownRecipe, style: TableStyle = terminalStyle()): string {
   const heading = (text: string): Line => ({ text: styled(text, 'bold', style.colour) })
   const lines: Line[] = [
-    heading(`${recipe.name}, every ${recipe.everyMinutes} minutes`),
+    heading(`${recipe.name}, ${timesText(recipe)}`),
     ...(recipe.description === undefined ? [] : [{ text: `  ${recipe.description}` }]),
   ]
   if (Object.keys(recipe.params).length > 0) lines.push({ text: '' }, heading('params'), ...paramLines(recipe.params))
@@ -28,6 +28,14 @@ export function renderShown(recipe: ShownRecipe, style: TableStyle = terminalSty
       origin === undefined ? text : `${text.padEnd(width)}  ${styled(originText(origin), 'dim', style.colour)}`,
     )
     .join('\n')
+}
+
+function timesText({ everyMinutes, schedule, parallel }: ShownRecipe): string {
+  const times =
+    schedule === undefined
+      ? `every ${everyMinutes} minutes`
+      : `at ${schedule.cron}, hosts spread over ${schedule.splaySeconds} s`
+  return parallel === undefined ? times : `${times}, at most ${parallel} steps at a time`
 }
 
 function paramLines(params: Readonly<Record<string, ShownParam>>, indent = '  '): Line[] {

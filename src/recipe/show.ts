@@ -3,7 +3,7 @@ import { dumpYaml, type YamlPath } from '../util/yaml.ts'
 import { sha256 } from '../util/sha256.ts'
 import type { PartStep } from './compose.ts'
 import type { Inspection } from './load.ts'
-import type { ParamValue, RenderedFile, Step } from './model.ts'
+import type { ParamValue, Recipe, RecipeSchedule, RenderedFile, Step } from './model.ts'
 import { originOf, originText, paramValues, type Origin, type ParamType } from './params.ts'
 
 /** A recipe that was found good. */
@@ -42,6 +42,10 @@ export interface ShownRecipe {
   readonly name: string
   readonly description?: string
   readonly everyMinutes: number
+  /** Times by the calendar, instead of `everyMinutes`. */
+  readonly schedule?: RecipeSchedule
+  /** As many steps may run at a time; absent: as the host decides. */
+  readonly parallel?: number
   /** Files that it is made of; the recipe's own is the last. */
   readonly files: readonly string[]
   readonly params: Readonly<Record<string, ShownParam>>
@@ -56,6 +60,8 @@ export function showRecipe({ recipe, composition }: Inspected): ShownRecipe {
     name: recipe.name,
     ...(recipe.description === undefined ? {} : { description: recipe.description }),
     everyMinutes: recipe.everyMinutes,
+    ...(recipe.schedule === undefined ? {} : { schedule: recipe.schedule }),
+    ...(recipe.parallel === undefined ? {} : { parallel: recipe.parallel }),
     files: composition.parts.map(({ source }) => source.document.file),
     params,
     steps: recipe.steps.map((step): ShownStep => {
@@ -88,8 +94,13 @@ export function recipeYaml({ recipe, composition, files }: Inspected): string {
   const { parts, steps } = composition
   const root = parts.at(-1)?.source
   const params = allParams(parts)
-  const { description } = recipe
-  const head = { name: recipe.name, ...(description === undefined ? {} : { description }), every: recipe.everyMinutes }
+  const { description, parallel } = recipe
+  const head = {
+    name: recipe.name,
+    ...(description === undefined ? {} : { description }),
+    ...timesOf(recipe),
+    ...(parallel === undefined ? {} : { parallel }),
+  }
   const lines = [`# ${root?.document.file ?? recipe.file}, with all that it extends\n${dumpYaml(head)}`]
   if (Object.keys(params).length > 0) lines.push('params:\n')
   for (const [name, { value, origin }] of Object.entries(params)) {
@@ -111,6 +122,12 @@ export function recipeYaml({ recipe, composition, files }: Inspected): string {
     lines.push(`  # ${originText(origin)}\n${indented(dumpYaml([whole]))}`)
   }
   return lines.join('')
+}
+
+/** When hosts converge, by the keys that a recipe has for it. */
+function timesOf({ everyMinutes, schedule }: Recipe): Readonly<Record<string, unknown>> {
+  if (schedule === undefined) return { every: everyMinutes }
+  return { schedule: schedule.cron, splay: `${schedule.splaySeconds}s` }
 }
 
 /** The value of each name in the last part that has it. */

@@ -63,6 +63,29 @@ describe('the YAML of a resolved recipe', () => {
     expect(recipeYaml(await inspected(alone.path)).replaceAll(/^ *#.*\n/gm, '')).toBe(text.replaceAll(/^ *#.*\n/gm, ''))
   })
 
+  it.each(["schedule: '30 3 * * mon-fri'\nsplay: 10m\nparallel: 3", 'schedule: 2h', 'every: 90m\nparallel: 1', ''])(
+    'keeps when and how steps run: %j',
+    async (keys) => {
+      const steps = 'steps: [{name: a, type: script, run: ls}]\n'
+      await using folder = await recipeFolder({ 'recipe.yaml': `${keys}\n${steps}` })
+      const found = await inspected(folder.path)
+      await using alone = await recipeFolder({ 'recipe.yaml': recipeYaml(found) })
+      const { everyMinutes, schedule, parallel } = await loadRecipe(alone.path)
+      const { recipe } = found
+      expect([everyMinutes, schedule, parallel]).toEqual([recipe.everyMinutes, recipe.schedule, recipe.parallel])
+      const { steps: _steps, files: _files, params: _params, ...head } = showRecipe(found)
+      expect(head).toMatchObject({ everyMinutes, ...(schedule && { schedule }), ...(parallel && { parallel }) })
+    },
+  )
+
+  it('shows them', async () => {
+    const text = "schedule: '30 3 * * *'\nparallel: 2\nsteps: [{name: a, type: script, run: ls}]\n"
+    await using folder = await recipeFolder({ 'recipe.yaml': text })
+    expect(renderShown(showRecipe(await inspected(folder.path)), { colour: false })).toMatch(
+      /^web, at 30 3 \* \* \*, hosts spread over 300 s, at most 2 steps at a time\n/,
+    )
+  })
+
   it('says where each step and parameter comes from', async () => {
     await using folder = await recipeFolder(tree)
     const text = recipeYaml(await inspected(folder.path)).replaceAll(join(folder.path, '..'), '..')
