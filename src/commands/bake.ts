@@ -4,6 +4,7 @@ import { engineNames, type EngineName } from '../bake/engine.ts'
 import { defaultFailureMode, failureModes, type FailureMode } from '../bake/on-failure.ts'
 import { renderBake } from '../bake/render.ts'
 import { findBase } from '../base/cache.ts'
+import { needBase } from '../base/need.ts'
 import { baseFacts } from '../base/facts.ts'
 import { renderPlan } from '../plan/render.ts'
 import { planRecipe } from '../profile/plan-recipe.ts'
@@ -56,7 +57,7 @@ export const build: BuildCommand = (app) =>
     .action(async (folder: string, options: Options, command: Command) => {
       const context = await app.open(command)
       const recipe = await readRecipe(context, folder, options)
-      const base = await findBase(context.config.base, context)
+      const base = await (options.dryRun === true ? findBase : needBase)(context.config.base, context)
       const { plan } = await planRecipe(context, recipe, {
         base: base.digest,
         facts: await baseFacts(base),

@@ -3,6 +3,7 @@ import { exitCodes, UserError } from '../errors.ts'
 import { importFile, type ImportResult } from '../import/import.ts'
 import { importFormats, type ImportFormat } from '../import/model.ts'
 import { renderImport } from '../import/render.ts'
+import { loadTrustedKeys } from '../keys/files.ts'
 import { terminalStyle } from '../report/table.ts'
 import type { BuildCommand, CommandContext } from './app.ts'
 
@@ -22,7 +23,7 @@ export const build: BuildCommand = (app) =>
     .argument('<file>', 'what there is')
     .option('-o, --output <folder>', "folder of the recipe (default: the recipe's name)")
     .addOption(new Option('--format <format>', 'what the file is').choices(['auto', ...importFormats]).default('auto'))
-    .option('--name <name>', 'name of the recipe (default: from the name of the file)')
+    .option('--name <name>', 'name of the recipe (default: as the folder or the file is called)')
     .option('--dry-run', 'write nothing; print recipe.yaml')
     .option('--force', 'replace recipe.yaml, scripts and files in a folder that is not empty')
     .option('--strict', 'fail where anything is not carried over')
@@ -68,7 +69,12 @@ function tell(context: CommandContext, result: ImportResult, { dryRun }: Options
   }
   const count = `${steps.length} ${steps.length === 1 ? 'step' : 'steps'}`
   const lost = notCarried.length === 0 ? 'all carried over' : `${notCarried.length} not carried over`
-  context.reporter.emit({ type: 'note', text: `${folder}: ${count}, ${lost}; next: parbake check ${folder}` })
+  const next = [
+    `check ${folder}`,
+    ...(loadTrustedKeys(context.config).length === 0 ? ['keys init'] : []),
+    ...[`publish ${folder}`, `launch ${folder}`],
+  ].map((words) => `parbake ${words}`)
+  context.reporter.emit({ type: 'note', text: `${folder}: ${count}, ${lost}; next: ${next.join(' && ')}` })
 }
 
 function flat<T extends { readonly at: { readonly file: string; readonly line?: number } }>({ at, ...rest }: T) {

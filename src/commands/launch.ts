@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { findBase } from '../base/cache.ts'
+import { needBase } from '../base/need.ts'
 import { UserError } from '../errors.ts'
 import { fetchImage, findImage } from '../image/images.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
@@ -84,7 +84,7 @@ export const build: BuildCommand = (app) =>
 async function chooseDisk(context: CommandContext, recipe: string, options: Options): Promise<LaunchDisk> {
   const { config, signal } = context
   if (options.image === undefined) {
-    const base = await findBase(options.base ?? config.base, context)
+    const base = await needBase(options.base ?? config.base, context)
     return { path: base.path, imageId: '', base: base.name }
   }
   if (options.base !== undefined) {

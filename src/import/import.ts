@@ -20,7 +20,7 @@ export interface ImportRequest {
   readonly format?: ImportFormat
   /** Default: the recipe's name, below the working directory. */
   readonly folder?: string
-  /** Default: from the name of the file. */
+  /** Default: from the name of the folder, else of the file. */
   readonly name?: string
   /** Replace what the folder holds. */
   readonly force?: boolean
@@ -43,7 +43,7 @@ export interface ImportResult extends Imported {
 export async function importFile(request: ImportRequest): Promise<ImportResult> {
   const source = await readSource(request.file)
   const format = request.format ?? detectFormat(source)
-  const name = slug(request.name ?? nameFrom(request.file)) || 'imported'
+  const name = slug(request.name ?? nameFrom(request)) || 'imported'
   const folder = request.folder ?? name
   await checkFolder(folder, request.force === true || request.dryRun === true)
   const collector = new Collector()
@@ -87,8 +87,9 @@ async function readSource(file: string): Promise<SourceText> {
   return { file: displayPath(resolve(file)), text: text.replaceAll('\r\n', '\n'), line: 1 }
 }
 
-/** `user-data.yaml` to `user-data`; `web.pkr.hcl` to `web`. */
-function nameFrom(file: string): string {
+/** What the folder is called; without one, `user-data.yaml` gives `user-data`, `web.pkr.hcl` gives `web`. */
+function nameFrom({ folder, file }: ImportRequest): string {
+  if (folder !== undefined) return basename(resolve(folder))
   const name = basename(file)
     .replace(/\.gz$/, '')
     .replace(/\.(?:pkr\.hcl|pkr\.json)$/, '')

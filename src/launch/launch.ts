@@ -60,6 +60,18 @@ export interface Launched extends AsyncDisposable {
   readonly instanceId: string
 }
 
+/** A host would find out only after its boot. */
+async function checkPublished(store: ObjectStore, recipe: string, channel: string): Promise<void> {
+  if ((await store.head(keys.channel(recipe, channel))) !== undefined) return
+  throw new UserError(
+    `nothing is published of '${recipe}' on the channel ${channel}, so a host would find nothing to do`,
+    {
+      hint: "run 'parbake publish' with the recipe's folder",
+      code: 'not-published',
+    },
+  )
+}
+
 /**
  * Boots a VM from an overlay on the disk with fresh user-data and a fresh instance id, and waits until the agent says that
  * it is ready and its report is in the store. Throws UserError where the converge failed, with the step's output.
@@ -77,6 +89,7 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
   const guestStore = stack.use(await openGuestStore(context))
   const store = await openStore(config.store)
   stack.defer(() => store.close())
+  await checkPublished(store, options.recipe.name, options.channel ?? config.channel)
   const userData = await makeUserData({
     recipeName: options.recipe.name,
     everyMinutes: options.recipe.everyMinutes,
