@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { shQuote } from '../util/sh-quote.ts'
 import { commonShape } from './common.ts'
 import { accountName, hostPath } from './fields.ts'
-import { ownPath, prologue } from './shell.ts'
+import { callInstallFile, installFile, ownPath, prologue } from './shell.ts'
 import { defineStepType } from './types.ts'
 
 const keyPattern =
@@ -29,6 +29,14 @@ const schema = z
     shell: hostPath('a file').optional().meta({
       description: 'Login shell. Default for a new user: as the host does, none that lets in for system.',
     }),
+    comment: z
+      .string()
+      .regex(/^[^:\n]*$/, 'must be one line without colons')
+      .optional()
+      .meta({ description: 'Who that is, mostly a full name; the GECOS field.' }),
+    createHome: z.boolean().optional().meta({
+      description: 'false: a new user gets no home folder. Default true, but for system without home.',
+    }),
     system: z.boolean().optional().meta({ description: 'true: a new user is one for a service. Default false.' }),
     authorizedKeys: z
       .array(z.string().regex(keyPattern, 'must be a public SSH key on one line, as in authorized_keys'))
@@ -36,6 +44,13 @@ const schema = z
       .meta({
         description:
           'SSH keys that let in, in a marked part of ~/.ssh/authorized_keys; other lines stay. Such a step is never baked.',
+      }),
+    sudo: z
+      .array(z.string().regex(/^\S[^\n]*$/, 'must be what stands behind the name in sudoers, on one line'))
+      .optional()
+      .meta({
+        description:
+          'What sudo allows, e.g. "ALL=(ALL) NOPASSWD:ALL", in a file of its own below /etc/sudoers.d. []: nothing by that file.',
       }),
     locked: z.boolean().optional().meta({
       description: 'true: no password lets in. New users have none, those who are there keep theirs. Default false.',
@@ -64,7 +79,12 @@ export const user = defineStepType({
     const keys = spec.authorizedKeys?.map((key) => `${key}\n`).join('')
     return {
       script: renderMake(spec),
-      files: keys === undefined ? [] : [{ path: keysPath, executable: false, content: Buffer.from(keys) }],
+      files: [
+        ...(keys === undefined ? [] : [{ path: keysPath, executable: false, content: Buffer.from(keys) }]),
+        ...(spec.sudo === undefined || spec.sudo.length === 0
+          ? []
+          : [{ path: sudoPath, executable: false, content: Buffer.from(sudoersOf(spec.user, spec.sudo)) }]),
+      ],
     }
   },
   effects: (spec) =>
@@ -73,13 +93,25 @@ export const user = defineStepType({
       : {
           accounts: [spec.user, ...(spec.group === undefined ? [] : [spec.group])],
           ...(spec.groups === undefined ? {} : { usesAccounts: spec.groups }),
-          ...(spec.home === undefined ? {} : { writes: [spec.home] }),
+          writes: [
+            ...(spec.home === undefined ? [] : [spec.home]),
+            ...(spec.sudo === undefined ? [] : [sudoersFile(spec.user)]),
+          ],
         },
   runtimeOnly: ({ authorizedKeys }) =>
     authorizedKeys === undefined ? undefined : 'it lets people in by SSH keys, which an image must not hold',
 })
 
 const keysPath = ownPath('keys')
+const sudoPath = ownPath('sudo')
+
+function sudoersFile(user: string): string {
+  return `/etc/sudoers.d/parbake-${user}`
+}
+
+function sudoersOf(user: string, rules: readonly string[]): string {
+  return rules.map((rule) => `${user} ${rule}\n`).join('')
+}
 
 const lookUp = `# One line of /etc/passwd or /etc/group, or of what stands beside them, in FOUND.
 find_account() { # passwd|group NAME
@@ -89,15 +121,16 @@ find_account() { # passwd|group NAME
 `
 
 function renderRemove(name: string): string {
-  return `${prologue}${lookUp}if ! find_account passwd ${name}; then exit 0; fi
+  return `${prologue}${lookUp}rm -f ${sudoersFile(name)}
+if ! find_account passwd ${name}; then exit 0; fi
 if have userdel; then userdel ${name}; else deluser ${name}; fi
 `
 }
 
 /** Without shadow's tools, busybox's make users, but cannot change them. */
 function renderMake(spec: UserSpec): string {
-  const { user: name, uid, group, gid, groups = [], home, shell, system = false } = spec
-  const made = home !== undefined || !system
+  const { user: name, uid, group, gid, groups = [], home, shell, comment, system = false } = spec
+  const made = spec.createHome ?? (home !== undefined || !system)
   const options = [
     ...(system ? ['-r'] : []),
     ...(uid === undefined ? [] : ['-u', uid]),
@@ -105,6 +138,7 @@ function renderMake(spec: UserSpec): string {
     ...(home === undefined ? [] : ['-d', shQuote(home)]),
     made ? '-m' : '-M',
     ...(shell === undefined ? [] : ['-s', shQuote(shell)]),
+    ...(comment === undefined ? [] : ['-c', shQuote(comment)]),
   ]
   const busyboxOptions = [
     '-D',
@@ -114,6 +148,7 @@ function renderMake(spec: UserSpec): string {
     ...(home === undefined ? [] : ['-h', shQuote(home)]),
     ...(made ? [] : ['-H']),
     ...(shell === undefined ? [] : ['-s', shQuote(shell)]),
+    ...(comment === undefined ? [] : ['-g', shQuote(comment)]),
   ]
   const parts = [
     `${prologue}${lookUp}name=${name}`,
@@ -149,12 +184,22 @@ fi`,
 esac`,
     ),
     spec.authorizedKeys === undefined ? '' : authorize,
+    spec.sudo === undefined ? '' : renderSudo(name, spec.sudo),
   ]
   return `${parts.filter((part) => part !== '').join('\n')}\n`
 }
 
+/** A file with a mistake in it would keep everybody from using sudo. */
+function renderSudo(user: string, rules: readonly string[]): string {
+  const file = sudoersFile(user)
+  if (rules.length === 0) return `rm -f ${file}`
+  return `if have visudo; then visudo -c -q -f ${sudoPath} >&2 || fail "sudo does not understand its rules for $name"; fi
+[ -d /etc/sudoers.d ] || mkdir -p -m 0750 /etc/sudoers.d
+${installFile}${callInstallFile(sudoPath, { destination: file, mode: '0440' })}`.trimEnd()
+}
+
 /** What an existing user must be like. */
-function renderChanges({ uid, group, home, shell }: UserSpec): string {
+function renderChanges({ uid, group, home, shell, comment }: UserSpec): string {
   const usermod = (flag: string, value: string, what: string) => `
   have usermod || fail "cannot change the ${what} of $name: usermod is missing on this host"
   usermod ${flag} ${value} "$name"`
@@ -178,9 +223,13 @@ fi`,
       ? ''
       : `if [ "$shell" != ${shQuote(shell)} ]; then${usermod('-s', shQuote(shell), 'shell')}
 fi`,
+    comment === undefined
+      ? ''
+      : `if [ "$comment" != ${shQuote(comment)} ]; then${usermod('-c', shQuote(comment), 'comment')}
+fi`,
   ].filter((change) => change !== '')
   if (changes.length === 0) return ''
-  const fields = ['uid', 'gid', '_', 'home', 'shell'].map((field) =>
+  const fields = ['uid', 'gid', 'comment', 'home', 'shell'].map((field) =>
     changes.some((change) => change.includes(`"$${field}"`)) ? field : '_',
   )
   return `IFS=: read -r _ _ ${fields.join(' ')} <<END

@@ -41,8 +41,8 @@ users: [default, ada, {name: bob}]
       '3 write_files /etc/a -> file-a',
       '8 packages -> packages',
       '9 runcmd -> runcmd',
-      '10 user ada -> users',
-      '10 user bob -> users',
+      '10 user ada -> user-ada',
+      '10 user bob -> user-bob',
       '10 user default -> -',
     ])
     expect(lostLines(imported)).toEqual([
@@ -94,10 +94,10 @@ bootcmd: [ls]
     ['bootcmd', 'boot', undefined],
     ['file-early', 'change', []],
     ['mounts', 'instance', ['file-early']],
-    ['users', 'change', ['file-early']],
-    ['user-ssh-keys', 'instance', ['users']],
-    ['ssh-keys', 'instance', ['users']],
-    ['file-x', 'change', ['users']],
+    ['user-ada', 'change', ['file-early']],
+    ['user-ada-ssh-keys', 'instance', ['user-ada']],
+    ['ssh-keys', 'instance', ['user-ada']],
+    ['file-x', 'change', ['user-ada']],
     ['ntp', 'change', ['file-x']],
     ['packages', 'change', ['ntp']],
     ['file-late', 'change', ['packages']],
@@ -285,6 +285,60 @@ test('accounts may be baked, SSH keys are not, and rules for sudo are written on
     ],
   ])
   expect(notCarried.map(({ what }) => what)).toEqual(['users without default'])
+})
+
+describe('users become `user` steps', () => {
+  const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8n ada'
+
+  /** The keys of the steps, without their type. */
+  function userSteps(users: string) {
+    const { steps } = config(`users:\n  - default\n  - ${users}\n`)
+    return steps.map(({ name, keys: { type, inputs: _inputs, run: _run, ...keys } }) => [name, type, keys])
+  }
+
+  test.each([
+    ['ada', { user: 'ada' }],
+    [
+      '{name: ada, gecos: Ada L., uid: 1500, shell: /bin/bash}',
+      { user: 'ada', uid: 1500, shell: '/bin/bash', comment: 'Ada L.' },
+    ],
+    ['{name: a, homedir: /srv/a, primary_group: b}', { user: 'a', group: 'b', home: '/srv/a' }],
+    ['{name: a, groups: "adm, sudo"}', { user: 'a', groups: ['adm', 'sudo'] }],
+    ['{name: a, system: true, homedir: /srv/a}', { user: 'a', home: '/srv/a', system: true, createHome: false }],
+    ['{name: a, sudo: "ALL=(ALL) ALL", lock_passwd: true}', { user: 'a', sudo: ['ALL=(ALL) ALL'] }],
+    ['{name: a, sudo: [one, two], no_create_home: true}', { user: 'a', createHome: false, sudo: ['one', 'two'] }],
+    ['{name: a, sudo: false}', { user: 'a' }],
+  ])('%s', (users, keys) => {
+    const name = `user-${keys.user}`
+    expect(userSteps(users)).toEqual([[name, 'user', keys]])
+  })
+
+  test('SSH keys in a step of their own, which is never baked; groups that a base may lack before them', () => {
+    expect(userSteps(`{name: ada, groups: [adm, ops], ssh_authorized_keys: ["${key}"]}`)).toEqual([
+      ['groups', 'script', {}],
+      ['user-ada', 'user', { user: 'ada', groups: ['adm', 'ops'] }],
+      ['user-ada-ssh-keys', 'user', { user: 'ada', authorizedKeys: [key] }],
+    ])
+  })
+
+  // A password, what busybox or useradd alone cannot say, and what the type's own rules refuse.
+  test.each([
+    'hashed_passwd: x',
+    'lock_passwd: false',
+    'ssh_import_id: [gh:ada]',
+    'expiredate: "2030-01-01"',
+    'no_user_group: true',
+    'doas: [permit nopass ada]',
+    'selinux_user: staff_u',
+    'ssh_authorized_keys: [no key]',
+    'gecos: "a:b"',
+    'shell: bash',
+    'uid: many',
+    `system: true, ssh_authorized_keys: ["${key}"]`,
+  ])('but not what they have no word for: %s', (more) => {
+    const [first] = userSteps(`{name: ada, ${more}}`)
+    expect(first?.slice(0, 2)).toEqual(['users', 'script'])
+  })
 })
 
 test.each([

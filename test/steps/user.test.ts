@@ -53,6 +53,44 @@ cat /srv/app/.ssh/authorized_keys; echo 'by hand' >>/srv/app/.ssh/authorized_key
     ])
   })
 
+  it.each(shells.filter((shell) => shell !== 'busybox'))(
+    'says who that is and what sudo allows under %s',
+    async (shell) => {
+      const look = `getent passwd app | cut -d: -f5; cat /etc/sudoers.d/parbake-app; stat -c '%U %a' /etc/sudoers.d/parbake-app
+[ -e /home/app ] || echo homeless`
+      const outcomes = await runInScratch(
+        [
+          'mkdir -p /etc/sudoers.d',
+          await renderType('user', {
+            user: 'app',
+            comment: "Ada's app",
+            createHome: false,
+            sudo: ['ALL=(ALL) NOPASSWD:ALL'],
+          }),
+          look,
+          await renderType('user', { user: 'app', comment: 'another', sudo: ['ALL=(root) /bin/ls'] }),
+          look,
+          `type visudo >/dev/null || printf '#!/bin/sh\\nexit 1\\n' | install -m 755 /dev/stdin /usr/bin/visudo`,
+          await renderType('user', { user: 'app', sudo: ['nonsense ='] }),
+          look,
+          await renderType('user', { user: 'app', sudo: [] }),
+          'ls /etc/sudoers.d | grep -c parbake || :',
+        ],
+        { shell },
+      )
+      const [, made, first, changed, second, , refused, kept, , after] = outcomes
+      expect([made?.exitCode, made?.stderr]).toEqual([0, ''])
+      expect(first?.stdout).toBe("Ada's app\napp ALL=(ALL) NOPASSWD:ALL\nroot 440\nhomeless")
+      expect([changed?.exitCode, second?.stdout]).toEqual([0, 'another\napp ALL=(root) /bin/ls\nroot 440\nhomeless'])
+      expect([refused?.exitCode, refused?.stderr]).toEqual([
+        1,
+        expect.stringContaining('sudo does not understand its rules for app'),
+      ])
+      expect(kept?.stdout).toBe(second?.stdout)
+      expect(after?.stdout).toBe('0')
+    },
+  )
+
   it('keeps the keys of others, and takes back its own', async () => {
     const [, , , shown] = await runInScratch([
       'useradd -m app; mkdir /home/app/.ssh; printf mine >/home/app/.ssh/authorized_keys; chown -R app: /home/app/.ssh',

@@ -1,5 +1,8 @@
 import type { SourceLocation } from '../../errors.ts'
 import type { Collector } from '../collector.ts'
+import { user as userStep } from '../../steps/user.ts'
+import type { StepDraft } from '../model.ts'
+import { isTrue } from './files.ts'
 import { mappingOf, textOf, type ConfigKey } from './read.ts'
 import { singleStep } from './single.ts'
 
@@ -7,6 +10,20 @@ import { singleStep } from './single.ts'
 const sshKeys = ['ssh_authorized_keys', 'ssh-authorized-keys', 'ssh_import_id', 'ssh_redirect_user']
 const passwords = ['passwd', 'hashed_passwd', 'plain_text_passwd']
 const ofAccount = [...passwords, 'sudo', 'doas']
+
+/** What `user` steps have a word for. */
+const expressible: ReadonlySet<string> = new Set(
+  'name gecos uid homedir shell primary_group groups create_groups system no_create_home sudo lock_passwd lock-passwd ssh_authorized_keys ssh-authorized-keys'.split(
+    ' ',
+  ),
+)
+
+/** Those that every base of Debian and Ubuntu has; cloud-init would skip them as well. */
+const baseGroups: ReadonlySet<string> = new Set(
+  'root adm sudo users staff games mail www-data backup dialout cdrom floppy audio dip video plugdev tty disk'.split(
+    ' ',
+  ),
+)
 
 /** A user as cloud-init's document has it, with a name. */
 interface User extends Readonly<Record<string, unknown>> {
@@ -34,14 +51,81 @@ export function addUsers(config: ReadonlyMap<string, ConfigKey>, to: Collector):
     tellDefault(users, found, to)
     return
   }
+  addGroups(groups, made, to)
+  const others: FoundUser[] = []
+  for (const each of made) {
+    const steps = userSteps(each.user)
+    if (steps === undefined) others.push(each)
+    else
+      to.carried(
+        each.at,
+        `user ${each.user.name}`,
+        steps.map((step) => to.step(step)),
+      )
+  }
+  if (others.length > 0) addByModule(others, to)
+  tellDefault(users, found, to)
+}
+
+/** Groups of the document, and those that cloud-init makes for users: all that a base of the distribution may lack. */
+function addGroups(groups: ConfigKey | undefined, users: readonly FoundUser[], to: Collector): void {
+  const wanted = users.flatMap(({ user }) => (user['create_groups'] === false ? [] : (wordsOf(user['groups']) ?? [])))
+  const missing = [...new Set(wanted)].filter((name) => !baseGroups.has(name))
+  const given = groupsOf(groups?.value)
+  const all = [...given, ...missing.filter((name) => !given.some((group) => groupName(group) === name))]
+  if (all.length === 0) return
+  const draft = { name: 'groups', description: 'Groups', plain: true }
+  const step = singleStep(to, draft, ['users_groups'], { groups: all, users: [] })
+  if (groups !== undefined) to.carried(groups.at, 'groups', [step])
+}
+
+/** The steps of a user whom `user` steps can express: the account, which may be baked, and what lets in by SSH. */
+function userSteps(user: User): readonly StepDraft[] | undefined {
+  if (Object.keys(user).some((key) => !expressible.has(key))) return undefined
+  const { name, gecos, uid, homedir, shell, primary_group: group, system, no_create_home: noHome, sudo } = user
+  const groups = wordsOf(user['groups'])
+  const rules = sudo === undefined || sudo === null || sudo === false ? [] : listOf(sudo)
+  const keys = listOf(user['ssh_authorized_keys'] ?? user['ssh-authorized-keys'] ?? [])
+  // Nobody made a home for the keys to lie in.
+  if (keys.length > 0 && (isTrue(system) || isTrue(noHome))) return undefined
+  // Without a lock an empty or old password might let in; cloud-init locks unless it is told not to.
+  if (groups === undefined || !isTrue(user['lock_passwd'] ?? user['lock-passwd'] ?? true)) return undefined
+  const account = {
+    type: 'user',
+    user: name,
+    ...(uid === undefined ? {} : { uid: Number(uid) }),
+    ...(group === undefined ? {} : { group }),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(homedir === undefined ? {} : { home: homedir }),
+    ...(shell === undefined ? {} : { shell }),
+    ...(gecos === undefined ? {} : { comment: gecos }),
+    ...(isTrue(system) ? { system: true } : {}),
+    ...(isTrue(system) || isTrue(noHome) ? { createHome: false } : {}),
+    ...(rules.length === 0 ? {} : { sudo: rules }),
+  }
+  const logins = { type: 'user', user: name, authorizedKeys: keys }
+  if (![account, logins].every((keysOf) => userStep.schema.safeParse({ name: 'user', ...keysOf }).success))
+    return undefined
+  const stem = `user-${name}`
+  const made: StepDraft = { name: stem, plain: true, keys: account }
+  return keys.length === 0
+    ? [made]
+    : [
+        made,
+        {
+          ...{ name: `${stem}-ssh-keys`, when: 'instance', apart: 'all', plain: true, keys: logins },
+          comments: ['Images hold no keys of users: every host gets them anew.'],
+        },
+      ]
+}
+
+/** What `user` steps cannot express is left to cloud-init's own module. */
+function addByModule(made: readonly FoundUser[], to: Collector): void {
   const accounts = singleStep(
     to,
-    { name: 'users', description: describe(made, groups), plain: true },
+    { name: 'users', description: `Users ${made.map(({ user }) => user.name).join(', ')}`, plain: true },
     ['users_groups'],
-    {
-      ...(groups === undefined ? {} : { groups: groups.value }),
-      users: made.map(({ user }) => without(user, sshKeys)),
-    },
+    { users: made.map(({ user }) => without(user, sshKeys)) },
   )
   const withKeys = made.filter(({ user }) => sshKeys.some((key) => key in user))
   const logins =
@@ -58,7 +142,6 @@ export function addUsers(config: ReadonlyMap<string, ConfigKey>, to: Collector):
           ['users_groups'],
           { users: withKeys.map(({ user }) => without(user, ofAccount)) },
         )
-  if (groups !== undefined) to.carried(groups.at, 'groups', [accounts])
   for (const { user, at } of made) {
     const keyed = logins !== undefined && sshKeys.some((key) => key in user)
     const secret = passwords.some((key) => key in user)
@@ -69,7 +152,6 @@ export function addUsers(config: ReadonlyMap<string, ConfigKey>, to: Collector):
       secret ? 'whoever may read the store can read its password or hash' : undefined,
     )
   }
-  tellDefault(users, found, to)
 }
 
 /** Keys of the default user and of root, put where cloud-init puts them, by cloud-init's own function. */
@@ -156,8 +238,25 @@ function without(user: User, keys: readonly string[]): Readonly<Record<string, u
   return Object.fromEntries(Object.entries(user).filter(([key]) => !keys.includes(key)))
 }
 
-function describe(users: readonly FoundUser[], groups: ConfigKey | undefined): string {
-  const list = users.map(({ user }) => user.name).join(', ')
-  if (list === '') return 'Groups'
-  return groups === undefined ? `Users ${list}` : `Groups, and users ${list}`
+/** Names as cloud-init takes them, a list or a text with commas; undefined where it is neither. */
+function wordsOf(value: unknown): readonly string[] | undefined {
+  if (value === undefined || value === null) return []
+  if (typeof value === 'string') return names(value)
+  if (!Array.isArray(value)) return undefined
+  return (value as unknown[]).map((name) => textOf(name) ?? '')
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [value]
+}
+
+/** Names, or mappings of a name to members. */
+function groupsOf(value: unknown): readonly unknown[] {
+  const byName = mappingOf(value)
+  if (byName !== undefined) return Object.entries(byName).map(([name, members]) => ({ [name]: members }))
+  return typeof value === 'string' ? names(value) : listOf(value ?? [])
+}
+
+function groupName(group: unknown): string | undefined {
+  return textOf(group) ?? Object.keys(mappingOf(group) ?? {})[0]
 }

@@ -10,5 +10,6 @@ find_account() { # passwd|group NAME
   if have getent; then FOUND=$(getent "$1" "$2" || :); else FOUND=$(grep "^$2:" "/etc/$1" || :); fi
   [ -n "$FOUND" ]
 }
+rm -f /etc/sudoers.d/parbake-app
 if ! find_account passwd app; then exit 0; fi
 if have userdel; then userdel app; else deluser app; fi
