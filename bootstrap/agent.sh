@@ -1630,6 +1630,10 @@ config_is_over() {
   return 1
 }
 
+has_boot_unit() {
+  [ -e "$ETC/systemd/system/parbake-boot.service" ] || [ -e "$ETC/runlevels/default/parbake-boot" ]
+}
+
 converge() {
   PHASES=
   phase prepare
@@ -1641,7 +1645,7 @@ converge() {
   bake) PHASE=bake STAMP_MARK=baked ;;
   esac
   # Just after a boot the unit is to converge first: cron must not take its place while cloud-init is still at work.
-  if [ "$TRIGGER" = cron ] && [ $NOW -lt 60000 ] && [ ! -e "$RUN/attempted" ] && [ -e "$ETC/systemd/system/parbake-boot.service" ]; then return 0; fi
+  if [ "$TRIGGER" = cron ] && [ $NOW -lt 60000 ] && [ ! -e "$RUN/attempted" ] && has_boot_unit; then return 0; fi
   if is_paused; then
     case $TRIGGER in
     boot) say "paused, so nothing runs: $PAUSED" ;;
@@ -1775,9 +1779,31 @@ ExecStart=$1 run --trigger boot"
     mkdir -p "$ETC/systemd/system/multi-user.target.wants"
     [ -e "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service" ] ||
       ln -s ../parbake-boot.service "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
+  elif [ -d "$ETC/runlevels/default" ]; then
+    replace "$ETC/init.d/parbake-boot" "#!/sbin/openrc-run
+description='parbake: converge'
+
+depend() {
+  need localmount
+  use net
+  after cloud-init cloud-init-network
+}
+
+start() {
+  ebegin 'Starting parbake'
+  start-stop-daemon --start --background --exec $1 -- run --trigger boot
+  eend \$?
+}"
+    chmod 755 "$ETC/init.d/parbake-boot"
+    [ -e "$ETC/runlevels/default/parbake-boot" ] || ln -s ../../init.d/parbake-boot "$ETC/runlevels/default/parbake-boot"
   fi
   # The folder alone says little: other packages bring it too.
-  if [ -d "$ETC/cron.d" ] && { have cron || have crond; }; then
+  if has_crontabs; then
+    edit_crontab "$is_cron ${is_pause}test -x $1 && $1 run --trigger cron # parbake" ||
+      say "$CRONTAB cannot be written: nothing will converge later"
+    # The table is of no use where nobody reads it.
+    ! have rc-update || { rc-update -q add crond default && rc-service -q crond start; } >>"$LOGFILE" 2>&1
+  elif [ -d "$ETC/cron.d" ] && { have cron || have crond; }; then
     replace "$ETC/cron.d/parbake" "# parbake converges $is_title
 $is_cron root ${is_pause}test -x $1 && $1 run --trigger cron"
   elif [ -d "$ETC/systemd/system" ]; then
@@ -1801,6 +1827,26 @@ WantedBy=timers.target"
     say 'neither cron nor systemd is here: nothing will converge later'
   fi
   umask 077
+}
+
+# Busybox's crond has no cron.d: it reads root's own table, in which others have their lines too. So do some where that folder
+# is missing.
+has_crontabs() {
+  CRONTAB=$ETC/crontabs/root
+  [ -d "$ETC/crontabs" ] && have crond || return 1
+  [ -d "$ETC/cron.d" ] || return 0
+  case $(readlink -f "$(command -v crond)") in */busybox*) ;; *) return 1 ;; esac
+}
+
+# Replaces the agent's line in root's table, which ends in a comment that tells it from all others; without LINE takes it out.
+edit_crontab() { # [LINE]
+  (
+    umask 077
+    {
+      [ ! -e "$CRONTAB" ] || sed '/ # parbake$/d' "$CRONTAB"
+      [ $# -eq 0 ] || printf '%s\n' "$1"
+    } >"$CRONTAB.parbake-new" && mv "$CRONTAB.parbake-new" "$CRONTAB"
+  )
 }
 
 #: agent
@@ -1828,7 +1874,11 @@ update_schedule() {
 
 # True where this host converges by itself.
 is_scheduled() {
-  [ -e "$ETC/cron.d/parbake" ] || [ -e "$ETC/systemd/system/parbake.timer" ]
+  [ ! -e "$ETC/cron.d/parbake" ] && [ ! -e "$ETC/systemd/system/parbake.timer" ] || return 0
+  while read -r ih_line; do
+    case $ih_line in *' # parbake') return 0 ;; esac
+  done 2>/dev/null <"$ETC/crontabs/root"
+  return 1
 }
 
 #: agent stage0
@@ -1839,7 +1889,9 @@ replace() { # FILE TEXT
 #: agent
 uninstall() {
   rm -f "$ETC/cron.d/parbake" "$ETC/systemd/system/parbake-boot.service" \
-    "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service"
+    "$ETC/systemd/system/multi-user.target.wants/parbake-boot.service" "$ETC/init.d/parbake-boot" "$ETC/runlevels/default/parbake-boot"
+  CRONTAB=$ETC/crontabs/root
+  ! grep -q ' # parbake$' "$CRONTAB" 2>/dev/null || edit_crontab
   if [ -e "$ETC/systemd/system/parbake.timer" ]; then
     systemctl disable --now parbake.timer
     rm -f "$ETC/systemd/system/parbake.timer" "$ETC/systemd/system/parbake.service"

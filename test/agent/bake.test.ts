@@ -5,7 +5,7 @@ import { AgentHost, outcomes, testRecipe } from '../support/agent.ts'
 
 /** The recipe of these tests: two steps worth baking, one to be left, and one of each kind that a bake leaves. */
 function recipeOf(host: AgentHost) {
-  return testRecipe([
+  const steps = [
     host.step('packages', 'echo "$PARBAKE_PHASE ${PARBAKE_INSTANCE_ID-none}" >>"$LINE"', {
       needs: [],
       env: { LINE: host.path('out/phase') },
@@ -14,7 +14,8 @@ function recipeOf(host: AgentHost) {
     host.step('left', '', { needs: [] }),
     host.step('register', '', { needs: [], when: 'instance' }),
     host.step('every', '', { needs: [], when: 'always' }),
-  ])
+  ]
+  return testRecipe(steps, { parallel: 1 })
 }
 
 describe('a bake', () => {

@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { existsSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { keys } from '../../src/store/keys.ts'
 import { run } from '../../src/system/run.ts'
@@ -142,6 +142,87 @@ describe('the schedule', () => {
     expect((await host.run(['boot'])).code).toBe(0)
     expect(host.text('console')).toMatch(/neither cron nor systemd is here/)
   })
+})
+
+describe.each(names)('the schedule under OpenRC with busybox’s cron (%s)', (shell) => {
+  const others = 'MAILTO=""\n*/15\t*\t*\t*\t*\trun-parts /etc/periodic/15min\n'
+
+  /** As Alpine has it: no systemd, and root's table in a folder of its own. */
+  async function alpine() {
+    const host = await AgentHost.create({ every: '15' })
+    for (const folder of ['etc/cron.d', 'etc/systemd']) await rm(host.path(folder), { recursive: true })
+    for (const folder of ['etc/crontabs', 'etc/init.d', 'etc/runlevels/default']) {
+      await mkdir(host.path(folder), { recursive: true })
+    }
+    await writeFile(host.path('etc/crontabs/root'), others, { mode: 0o600 })
+    await symlink('/bin/busybox', host.path('bin/crond'))
+    for (const tool of ['rc-update', 'rc-service']) await host.fake(tool, `echo ${tool} "$@" >>${host.path('out/rc')}`)
+    await host.publish(testRecipe([host.step('one')]))
+    expect(await host.run(['boot'], { shell })).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    return host
+  }
+
+  it('is a line of root’s table beside others, and a script for the boot', async () => {
+    await using host = await alpine()
+    const table = host.text('etc/crontabs/root')
+    const own = /^\d+-59\/15 \* \* \* \* test -x (\S+) && (\S+) run --trigger cron # parbake\n$/.exec(
+      table.slice(others.length),
+    )
+    expect(table.slice(0, others.length)).toBe(others)
+    expect(own?.slice(1)).toEqual([host.agentPath, host.agentPath])
+    expect(statSync(host.path('etc/crontabs/root')).mode & 0o777).toBe(0o600)
+    expect(readdirSync(host.path('etc/crontabs'))).toEqual(['root'])
+    expect(host.text('out/rc')).toBe('rc-update -q add crond default\nrc-service -q crond start\n')
+    expect(host.report().schedule).toMatchObject({ everyMinutes: 15, cron: '' })
+
+    await host.publish(testRecipe([host.step('one')], { everyMinutes: 30 }))
+    await host.run(['run', '--trigger', 'cron'], { shell })
+    await host.reboot()
+    await host.run(['boot'], { shell })
+    expect(host.text('etc/crontabs/root').slice(others.length)).toMatch(/^\d+-59\/30 [^\n]+ # parbake\n$/)
+    const schedule = { cron: '0 3 * * 1', onCalendar: ['Mon *-*-* 3:0:00'], splaySeconds: 600 }
+    await host.publish(testRecipe([host.step('one')], { schedule }))
+    await host.run(['run', '--trigger', 'cron'], { shell })
+    expect(host.text('etc/crontabs/root').slice(others.length)).toMatch(
+      /^0 3 \* \* 1 sleep \d+; test [^\n]+ # parbake\n$/,
+    )
+
+    // What OpenRC does with the script, by stand-ins for its own commands.
+    const script = host.path('etc/runlevels/default/parbake-boot')
+    expect(statSync(script).mode & 0o777).toBe(0o755)
+    expect(host.text('etc/init.d/parbake-boot')).toMatch(/^#!\/sbin\/openrc-run\n/)
+    await host.fake('start-stop-daemon', 'echo "$*"')
+    const stand = 'ebegin() { :; }; eend() { return "$1"; }; need() { :; }; use() { :; }; after() { :; }'
+    const started = await run('dash', ['-euc', `${stand}; . ${script}; depend; start`], { env: host.env() })
+    expect(started.stdout).toBe(`--start --background --exec ${host.agentPath} -- run --trigger boot`)
+  })
+
+  it('leaves a fresh boot to that script', async () => {
+    await using host = await alpine()
+    await host.reboot()
+    await host.publish(testRecipe([host.step('one'), host.step('two')]))
+    await writeFile(host.path('uptime'), '40.00 1.00\n')
+    const env = { PARBAKE_UPTIME: host.path('uptime') }
+    expect((await host.run(['run', '--trigger', 'cron'], { shell, env })).code).toBe(0)
+    expect(host.trace()).toEqual(['one'])
+  })
+
+  it('goes without a trace, and nothing else does', async () => {
+    await using host = await alpine()
+    expect((await host.run(['uninstall'], { shell })).code).toBe(0)
+    expect(host.text('etc/crontabs/root')).toBe(others)
+    for (const folder of ['init.d', 'runlevels/default']) expect(readdirSync(host.path('etc', folder))).toEqual([])
+  })
+})
+
+it('another cron that has a folder of its own for packages gets that', async () => {
+  await using host = await AgentHost.create()
+  await mkdir(host.path('etc/crontabs'))
+  await host.fake('crond', '')
+  await host.publish(testRecipe([host.step('one')]))
+  await host.run(['boot'])
+  expect(readdirSync(host.path('etc/crontabs'))).toEqual([])
+  expect(host.text('etc/cron.d/parbake')).toMatch(/ root test -x /)
 })
 
 describe('a schedule by the calendar', () => {
