@@ -261,6 +261,7 @@ release() {
   for rl_watcher in ${WATCHERS:-}; do
     kill -TERM "$rl_watcher" 2>/dev/null && wait "$rl_watcher"
   done
+  [ -z "${LOG_KEEPER:-}" ] || kill -TERM "$LOG_KEEPER" 2>/dev/null
   [ "$LOCK" != file ] || rm -f "$RUN/lock.pid"
 }
 
@@ -1050,7 +1051,7 @@ read_step() { # step INDEX NAME DIGEST WHEN TIMEOUT RETRIES NEEDS [FLAGS]
 # Runs the steps of the index, side by side where their needs allow it. Result: RAN, STAMPED, FAILED (counts), $TMP/steps
 # (JSON), READY (uptime, hundredths), REBOOT (the step that asks for one).
 run_steps() {
-  BAD=' ' ENDED=' ' RUNNING='' RUNS=0 WATCHERS='' PENDING='' PARALLEL='' PACKAGING='' REBOOT=''
+  BAD=' ' ENDED=' ' RUNNING='' RUNS=0 WATCHERS='' PENDING='' PARALLEL='' PACKAGING='' REBOOT='' LOG_KEEPER=''
   phase steps
   [ -d "$STATE/instances/$INSTANCE" ] || mkdir -p "$STATE/instances/$INSTANCE"
   disk_clock
@@ -1068,6 +1069,11 @@ run_steps() {
   done <"$STATE/bundles/$BUNDLE/index"
   while start_steps && [ $RUNS -gt 0 ]; do await_step; done
   exec 7<&-
+  if [ -n "$LOG_KEEPER" ]; then
+    kill -TERM "$LOG_KEEPER" 2>/dev/null
+    LOG_KEEPER=
+    bound_step_logs
+  fi
   # In the order of the index, whichever ended first.
   sort -n "$TMP/ended" | sed -e 's/^[0-9]* //' -e '2,$s/^/,/' >"$TMP/steps"
   clock
@@ -1148,7 +1154,37 @@ start_step() {
   watch_step 7<&- &
   WATCHERS="$WATCHERS $!" RUNS=$((RUNS + 1))
   exec 8>&-
+  [ -n "$LOG_KEEPER" ] || {
+    keep_logs &
+    LOG_KEEPER=$!
+  }
   case $S_FLAGS in *,packages,*) PACKAGING=yes ;; esac
+}
+
+# One for all steps, beside them: a pipe between a step and its log would have to be read for as long as a daemon of the step
+# lives. Ends with the agent, however that ends.
+keep_logs() {
+  # Closed for good: a redirection of the call would only put the lock aside.
+  exec 7<&- 9>&- </dev/null >/dev/null 2>&1
+  trap - EXIT INT
+  trap 'exit 0' TERM
+  while sleep 1.0 && kill -0 $$; do bound_step_logs; done
+}
+
+# Of what a step has printed, the first and the last mebibyte are kept where it is more than four. The step goes on appending,
+# and so does this: neither writes over the other.
+bound_step_logs() {
+  # shellcheck disable=SC2044  # names of steps have no blanks
+  for bs_file in $(find "$STATE/log" -name '*.log' -size +8192); do
+    {
+      head -c 1048576 "$bs_file"
+      printf '\n[parbake: output left out here]\n'
+      tail -c 1048576 "$bs_file" | head -c 1048576
+    } >"$TMP/kept-output"
+    true >"$bs_file"
+    cat "$TMP/kept-output" >>"$bs_file"
+    rm -f "$TMP/kept-output"
+  done
 }
 
 watch_step() {
@@ -1172,13 +1208,14 @@ watch_step() {
   while :; do
     clock
     ws_begin=$NOW S_TRIES=$((S_TRIES + 1))
+    true >"$STATE/log/$S_NAME.log"
     # A session of its own, so that all of the step can be stopped at once; in the background, so that signals are heard.
     (
       exec 8>&- 9>&-
       umask 022
       unset LC_ALL
       cd "$ws_dir/files" && exec setsid env -i "$@" $TIMEOUT "$S_TIMEOUT" $ws_trace ../run
-    ) </dev/null >"$STATE/log/$S_NAME.log" 2>&1 &
+    ) </dev/null >>"$STATE/log/$S_NAME.log" 2>&1 &
     STEP_PID=$!
     wait $STEP_PID
     S_EXIT=$?
@@ -1237,7 +1274,7 @@ await_step() {
     as_why="exit status $S_EXIT after $SECONDS_TEXT s"
     [ $S_EXIT -ne 124 ] || as_why="its timeout of $S_TIMEOUT s"
     fail "step $S_NAME failed with $as_why"
-    tail -n 5 "$STATE/log/$S_NAME.log" | while IFS= read -r as_line; do say "  $as_line"; done
+    tail -c 2000 "$STATE/log/$S_NAME.log" | tail -n 5 | while IFS= read -r as_line; do say "  $as_line"; done
   fi
   event "step-end $S_NAME $S_OUTCOME $SECONDS_TEXT"
   end_step

@@ -161,6 +161,20 @@ mask() {
   ' "$@"
 }
 
+# What was printed and is not masked yet lies in memory, so it is bounded while it grows: of what is dropped the beginning and
+# the end are kept, in whole lines only, for half a secret could not be told. SED takes lines off that are none.
+bound() { # SED
+  [ -n "$(find "$output" -size +8192)" ] || return 0
+  # shellcheck disable=SC2086  # names have no blanks
+  {
+    [ -e "$output.head" ] || head -c 1048576 "$output" | sed '$d' | mask $all >"$output.head"
+    tail -c 65536 "$output" | sed "$1" | mask $all >"$output.tail"
+  }
+  rm -f "$output.open"
+  [ -z "$(tail -c 1 "$output")" ] || : >"$output.open"
+  : >"$output"
+}
+
 [ -r "$conf" ] || die "$conf cannot be read, and it says where secrets come from"
 set -f
 all=
@@ -177,15 +191,21 @@ unset value source
 folder=/run/parbake
 mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ] || folder=${TMPDIR:-/tmp}
 output=$(mktemp "$folder/output.XXXXXX") || die "no room for output below $folder"
-trap 'rm -f "$output"' EXIT
+trap 'rm -f "$output" "$output.head" "$output.tail" "$output.open"' EXIT
 # The step may outlive its output, so nothing waits for a pipe to be closed; what it printed is masked when it has ended.
 (
   unset LC_ALL
   umask 022
   exec "$@"
-) >"$output" 2>&1 &
+) >>"$output" 2>&1 &
 child=$!
 trap 'kill -TERM $child 2>/dev/null' TERM INT HUP
+(
+  trap - EXIT INT HUP
+  trap 'exit 0' TERM
+  while sleep 1.0 && kill -0 $child; do bound '1d;$ d'; done
+) </dev/null >/dev/null 2>&1 &
+keeper=$!
 wait $child
 status=$?
 # A signal ends the first wait, not the step.
@@ -193,6 +213,17 @@ while kill -0 $child 2>/dev/null; do
   wait $child
   status=$?
 done
+kill -TERM $keeper 2>/dev/null
+wait $keeper
+bound 1d
+begin=1
+if [ -e "$output.head" ]; then
+  cat "$output.head"
+  echo '[parbake: output left out here]'
+  cat "$output.tail"
+  # The line in which it was cut off may begin with half a secret.
+  [ ! -e "$output.open" ] || begin=2
+fi
 # shellcheck disable=SC2086  # names have no blanks
-mask $all <"$output"
+tail -n +$begin "$output" | mask $all
 exit $status

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { run } from '../../src/system/run.ts'
-import { AgentHost, shells, testRecipe, type ShellName } from '../support/agent.ts'
+import { AgentHost, childrenOf, runningStep, shells, testRecipe, until, type ShellName } from '../support/agent.ts'
 
 const names = Object.keys(shells) as ShellName[]
 
@@ -101,6 +101,52 @@ describe('log', () => {
     expect(statSync(host.path('agent.log.1')).size).toBeGreaterThan(1_048_576)
     expect(statSync(host.path('agent.log')).size).toBeLessThan(1000)
   })
+})
+
+describe.each(names)('the output of a step under %s', (shell) => {
+  const mebibyte = 1_048_576
+  const shapeOf = (log: string) => log.replaceAll(/x+/g, 'x').replaceAll('\n', '|')
+
+  it('is bounded when it has ended: beginning and end stay, and it says so', async () => {
+    await using host = await AgentHost.create()
+    const script = 'echo begins; head -c 20000000 /dev/zero | tr "\\0" x; echo; echo "no room" >&2; exit 3'
+    await host.publish(testRecipe([host.step('loud', script)]))
+    const report = await host.converge({ shell, code: 1 })
+    expect(shapeOf(host.text('state/log/loud.log'))).toBe('begins|x|[parbake: output left out here]|x|no room|')
+    expect(statSync(host.path('state/log/loud.log')).size).toBeLessThan(2 * mebibyte + 100)
+    expect(report.steps[0]?.output).toMatch(/x\nno room\n$/)
+    expect(host.text('agent.log').length).toBeLessThan(10_000)
+  })
+
+  it('is bounded while it is printed, and goes on behind what was cut', async () => {
+    await using host = await AgentHost.create()
+    const log = host.path('state/log/loud.log')
+    // Waits until it was cut, three times.
+    const script = `echo begins
+      for round in 1 2 3; do
+        head -c 6000000 /dev/zero | tr '\\0' x
+        while [ "$(wc -c <${log})" -gt 4194304 ]; do /bin/sleep 0.1; done
+        /bin/sleep 0.5
+      done
+      echo ends; wc -c <${log} >${host.path('out/size')}`
+    await host.publish(testRecipe([host.step('loud', script), host.step('quiet', 'echo said')]))
+    await host.converge({ shell })
+    expect(Number(host.text('out/size'))).toBeLessThan(3 * mebibyte)
+    expect(shapeOf(host.text('state/log/loud.log'))).toBe('begins|x|[parbake: output left out here]|xends|')
+    expect(host.text('state/log/quiet.log')).toBe('said\n')
+  })
+})
+
+it('what bounds the output of steps ends with an agent that was killed', async () => {
+  await using host = await AgentHost.create()
+  await host.publish(testRecipe([host.step('slow', `: >${host.path('out/begun')}; /bin/sleep 30`)]))
+  const agent = host.start(['run'])
+  await until('the step begins', () => existsSync(host.path('out/begun')))
+  const own = childrenOf(agent.pid!)
+  expect(own).toHaveLength(2)
+  process.kill(-runningStep(agent), 'SIGKILL')
+  agent.kill('SIGKILL')
+  await until('all have ended', () => own.every((pid) => !existsSync(`/proc/${pid}`)))
 })
 
 describe.each(names)('diff under %s', (shell) => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   AgentHost,
   childrenOf,
+  runningSteps,
   collect,
   outcomes,
   shells,
@@ -89,7 +90,7 @@ describe.each(names)('steps that need nothing of each other, under %s', (shell) 
     const ended = collect(agent)
     await until('both run', () => host.trace().length === 2)
     const watchers = childrenOf(agent.pid!)
-    const steps = watchers.flatMap((pid) => childrenOf(pid))
+    const steps = runningSteps(agent)
     for (const pid of watchers) process.kill(pid, 'SIGKILL')
     for (const pid of steps) process.kill(pid, 'SIGKILL')
     expect((await ended).code).toBe(1)
@@ -106,7 +107,7 @@ describe.each(names)('steps that need nothing of each other, under %s', (shell) 
     const agent = host.start(['run'], { shell })
     const ended = collect(agent)
     await until('both run', () => host.trace().length === 2)
-    const steps = childrenOf(agent.pid!).flatMap((pid) => childrenOf(pid))
+    const steps = runningSteps(agent)
     expect(steps.length).toBe(2)
     agent.kill('SIGTERM')
     expect((await ended).code).toBe(130)

@@ -117,6 +117,20 @@ describe.each(names)('under %s', (shell) => {
   })
 })
 
+it('masks and bounds what a step prints without end, in whole lines', async () => {
+  const conf = 'secret.A=command:echo sesame\n'
+  const script = `echo first $A
+    yes "open $A, I say" | head -n 500000
+    while [ "$(stat -L -c %s /proc/$$/fd/1)" -gt 4194304 ]; do sleep 0.1; done
+    sleep 0.5; echo last $A; exit 4`
+  const { exitCode, output } = await runStep('dash', conf, ['A'], script)
+  const lines = output.split('\n')
+  expect([exitCode, lines[0], lines.at(-2)]).toEqual([4, 'first ***', 'last ***'])
+  expect(new Set(lines.slice(1, -2))).toEqual(new Set(['open ***, I say', '[parbake: output left out here]']))
+  expect(output.length).toBeLessThan(1_200_000)
+  expect(output.length).toBeGreaterThan(900_000)
+})
+
 it('masks the longer of two values of which one is part of the other, and gives no value to the next step', async () => {
   const conf = 'secret.A=command:echo abc\nsecret.B=command:echo abcdef\n'
   const { output } = await runStep('dash', conf, ['A', 'B'], 'echo "abcdef abc ab $A-$B"')

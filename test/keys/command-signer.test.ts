@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
-import { chmod, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { verifyChannel } from '../../src/bundle/channel.ts'
@@ -9,29 +9,14 @@ import { encodePublicKey } from '../../src/keys/public-key.ts'
 import { getBytes } from '../../src/store/object-store.ts'
 import { failure, recipeOf, rig } from '../rollout/support.ts'
 import { tempDir } from '../../src/system/temp.ts'
+import { hardwareKey } from '../support/hardware-key.ts'
 
 const signal = new AbortController().signal
-
-/** A key that only openssl, told where it lies, can use: as an HSM's tool would. */
-async function hardware(folder: string) {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const file = join(folder, 'hsm.pem')
-  await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
-  const script = join(folder, 'sign')
-  // openssl wants a file with -rawin.
-  const body = `#!/bin/sh\nset -eu\nt=$(mktemp)\ntrap 'rm -f "$t"' EXIT\ncat >"$t"\nopenssl pkeyutl -sign -inkey '${file}' -rawin -in "$t"`
-  await writeFile(script, `${body}\n`)
-  await chmod(script, 0o755)
-  const base64 = join(folder, 'sign-base64')
-  await writeFile(base64, `#!/bin/sh\n'${script}' | base64\n`)
-  await chmod(base64, 0o755)
-  return { privateKey, publicKey: encodePublicKey(privateKey), script, base64 }
-}
 
 describe('a signing command', () => {
   it.each(['script', 'base64'] as const)('signs channels that hosts take, its answer as %s', async (form) => {
     await using test = await rig()
-    const key = await hardware(test.path)
+    const key = await hardwareKey(test.path)
     const signing = { command: [key[form]], key: key.publicKey }
     const ctx = test.configured({ signing })
     await publishRecipe(recipeOf('a'), ctx)
@@ -42,7 +27,7 @@ describe('a signing command', () => {
 
   it('finds its public key by name', async () => {
     await using dir = await tempDir('signer')
-    const key = await hardware(dir.path)
+    const key = await hardwareKey(dir.path)
     await writeFile(join(dir.path, 'hsm.pub'), `${key.publicKey}\n`)
     const signer = commandSigner({ command: [key.script], key: 'hsm' }, dir.path, signal)
     const message = Buffer.from('what is signed\n\0')

@@ -150,7 +150,9 @@ export class AgentHost implements AsyncDisposable {
     // What boots there are on the machine of the test is none of a test's business.
     await writeFile(host.path('container'), '')
     await writeFile(host.agentPath, loadAgent().text, { mode: 0o755 })
-    for (const tool of ['sleep', 'sync']) await symlink('/bin/true', host.path('bin', tool))
+    await symlink('/bin/true', host.path('bin/sync'))
+    // What looks at the logs of steps once a second would keep a processor busy.
+    await host.fake('sleep', '[ "$*" != 1.0 ] || exec /bin/sleep 1')
     await host.configure(conf)
     return host
   }
@@ -336,9 +338,20 @@ export function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
 }
 
-/** The process group of the only step that an agent runs now: the child of its watcher. */
+/** The process groups of the steps that an agent runs now: children of its watchers that lead a group of their own. */
+export function runningSteps(agent: ChildProcess): number[] {
+  // After the name, which may hold anything: state, parent, group.
+  const groupOf = (pid: number) => Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[2])
+  return childrenOf(agent.pid!)
+    .flatMap(childrenOf)
+    .filter((pid) => groupOf(pid) === pid)
+}
+
+/** That of the only step. */
 export function runningStep(agent: ChildProcess): number {
-  return childrenOf(childrenOf(agent.pid!)[0]!)[0]!
+  const [step, ...more] = runningSteps(agent)
+  if (step === undefined || more.length > 0) throw new Error('not one step runs')
+  return step
 }
 
 /** Polls until `condition` holds; throws after ten seconds. */
