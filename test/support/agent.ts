@@ -23,6 +23,15 @@ export const shells = {
 
 export type ShellName = keyof typeof shells
 
+/** Of tests that do not name one: many do with each; PARBAKE_TEST_SHELL takes another for all the rest. */
+const defaultShell = shellOf(process.env['PARBAKE_TEST_SHELL'] ?? 'dash')
+
+function shellOf(name: string): ShellName {
+  const known = (Object.keys(shells) as ShellName[]).find((shell) => shell === name)
+  if (known === undefined) throw new Error(`PARBAKE_TEST_SHELL is '${name}', none of ${Object.keys(shells).join(', ')}`)
+  return known
+}
+
 /** One step of a test recipe; the rest has defaults. */
 export interface StepSpec {
   readonly name: string
@@ -250,7 +259,7 @@ export class AgentHost implements AsyncDisposable {
   }
 
   start(args: readonly string[], options: RunOptions = {}): ChildProcess {
-    const [command, ...first] = shells[options.shell ?? 'dash']
+    const [command, ...first] = shells[options.shell ?? defaultShell]
     const program = options.program === 'stage0' ? this.path('lib/stage0') : this.agentPath
     const child = spawn(command, [...first, program, ...args], {
       env: this.env(options.env),
@@ -297,7 +306,8 @@ export class AgentHost implements AsyncDisposable {
 
   /** What a reboot does to the host: /run is empty. */
   async reboot(): Promise<void> {
-    await rm(this.path('run'), { recursive: true, force: true })
+    // What a killed agent left may write its last there.
+    await rm(this.path('run'), { recursive: true, force: true, maxRetries: 10 })
   }
 
   /** A step that writes its name to the trace and then does `more`. */
