@@ -11,8 +11,9 @@
 # latter, `stage0-own` is for hosts that fetch by themselves and `stage0-client` for those that use another client. Stage-0 is
 # what user-data holds: just enough to fetch the agent that the channel names, again and again until it is there.
 #
-# Needs sh, coreutils and util-linux (or busybox), tar, gzip, sed; curl, wget or python3 to fetch; openssl 3, ssh-keygen or
-# python3 to verify. No forks where the shell can do it: every fork is boot time, and would be blamed on the user's steps.
+# Needs sh, coreutils and util-linux (or busybox), tar, gzip, sed, and find to bound what steps print; curl, wget or python3 to
+# fetch; openssl 3, ssh-keygen or python3 to verify. No forks where the shell can do it: every fork is boot time, and would be
+# blamed on the user's steps.
 #
 # shellcheck disable=SC2015,SC2086,SC2317  # A && B || C is meant: C also when B fails; word splitting is meant where it is used, globbing is off; functions are called by name
 set -uf
@@ -1071,6 +1072,7 @@ run_steps() {
   exec 7<&-
   if [ -n "$LOG_KEEPER" ]; then
     kill -TERM "$LOG_KEEPER" 2>/dev/null
+    wait "$LOG_KEEPER"
     LOG_KEEPER=
     bound_step_logs
   fi
@@ -1167,15 +1169,21 @@ keep_logs() {
   # Closed for good: a redirection of the call would only put the lock aside.
   exec 7<&- 9>&- </dev/null >/dev/null 2>&1
   trap - EXIT INT
-  trap 'exit 0' TERM
-  while sleep 1.0 && kill -0 $$; do bound_step_logs; done
+  kl_over=
+  trap 'kl_over=yes' TERM
+  while [ -z "$kl_over" ] && kill -0 $$; do
+    # A signal ends the waiting at once, but nothing that is under way.
+    sleep 1.0 &
+    wait $!
+    [ -n "$kl_over" ] || bound_step_logs
+  done
 }
 
 # Of what a step has printed, the first and the last mebibyte are kept where it is more than four. The step goes on appending,
 # and so does this: neither writes over the other.
 bound_step_logs() {
   # shellcheck disable=SC2044  # names of steps have no blanks
-  for bs_file in $(find "$STATE/log" -name '*.log' -size +8192); do
+  for bs_file in $(find "$STATE/log" -name '*.log' -size +8192 2>/dev/null); do
     {
       head -c 1048576 "$bs_file"
       printf '\n[parbake: output left out here]\n'
@@ -1880,7 +1888,7 @@ edit_crontab() { # [LINE]
   (
     umask 077
     {
-      [ ! -e "$CRONTAB" ] || sed '/ # parbake$/d' "$CRONTAB"
+      [ ! -e "$CRONTAB" ] || sed '/ # parbake$/d' "$CRONTAB" || exit
       [ $# -eq 0 ] || printf '%s\n' "$1"
     } >"$CRONTAB.parbake-new" && mv "$CRONTAB.parbake-new" "$CRONTAB"
   )

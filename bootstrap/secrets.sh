@@ -202,8 +202,13 @@ child=$!
 trap 'kill -TERM $child 2>/dev/null' TERM INT HUP
 (
   trap - EXIT INT HUP
-  trap 'exit 0' TERM
-  while sleep 1.0 && kill -0 $child; do bound '1d;$ d'; done
+  over=
+  trap 'over=yes' TERM
+  while [ -z "$over" ] && kill -0 $child; do
+    sleep 1.0 &
+    wait $!
+    [ -n "$over" ] || bound '1d;$ d'
+  done
 ) </dev/null >/dev/null 2>&1 &
 keeper=$!
 wait $child
