@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { createLayerDisk, diskIn, mediumBytes, writePaddedMedium, writeThin } from '../../src/bake/vm/disks.ts'
 import { Driver } from '../../src/bake/vm/driver.ts'
-import { hostCpu } from '../../src/bake/vm/fingerprint.ts'
+import { directKernel, hostCpu } from '../../src/bake/vm/fingerprint.ts'
 import { connectTerminal, joinTerminal, terminalArgument } from '../../src/bake/vm/terminal.ts'
 import { silentReporter } from '../../src/report/reporters.ts'
 import { run } from '../../src/system/run.ts'
@@ -246,5 +246,17 @@ describe('the terminal', () => {
 
   test('a machine that is gone is an error', async () => {
     await expect(connectTerminal('/nowhere/shell')).rejects.toMatchObject({ code: 'bake-failed' })
+  })
+})
+
+test.each([
+  ['tcg', ' mitigations=off tsc=reliable'],
+  ['kvm', ''],
+] as const)('the kernel of a bake under %s', (accelerator, more) => {
+  const ready = { kernel: '/k', initrd: '/i', arguments: 'root=/dev/vda1 ro', of: '1 2', asTuned: true }
+  expect(directKernel(ready, accelerator)).toEqual({
+    kernel: '/k',
+    initrd: '/i',
+    arguments: `root=/dev/vda1 ro quiet cryptomgr.notests fsck.mode=skip${more}`,
   })
 })

@@ -97,7 +97,7 @@ async function start(job: BakeJob, options: OpenOptions, input: StartInput): Pro
     extraDisks: [mediumDisk(medium)],
     ...{ memoryMiB: config.vm.memoryMiB, cpus: config.vm.cpus },
     incoming: options.from !== undefined,
-    ...(job.base.ready !== undefined && { directKernel: directKernel(job.base.ready) }),
+    ...(job.base.ready !== undefined && { directKernel: directKernel(job.base.ready, accelerator.name) }),
     timeoutSeconds: sessionSeconds / accelerator.timeFactor,
     onLine: (line) => reporter.emit({ type: 'console', source: 'bake', line }),
   })
