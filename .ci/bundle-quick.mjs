@@ -52,7 +52,6 @@ async function bundleVerb(verb) {
     outfile: `dist/quick/${verb}.cjs`,
     bundle: true,
     minify: true,
-    keepNames: true,
     format: 'cjs',
     platform: 'node',
     target: 'node20',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash as digestOf } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
 /** 64 lower-case hex digits. */
@@ -11,7 +11,7 @@ export function isSha256(text: string): text is Sha256 {
 
 /** Digest of bytes or of a string's UTF-8 bytes. */
 export function sha256(data: Uint8Array | string): Sha256 {
-  return createHash('sha256').update(data).digest('hex') as Sha256
+  return digestOf('sha256', data, 'hex') as Sha256
 }
 
 /** Digest of a file, read as a stream. */

@@ -93,12 +93,16 @@ export function dumpYaml(value: unknown): string {
 
 /** The position of a character offset, with its line. */
 export function locationOf(source: string, file: string, offset: number): SourceLocation {
-  const before = source.slice(0, offset)
-  const lineStart = before.lastIndexOf('\n') + 1
+  let line = 1
+  let lineStart = 0
+  for (let end = source.indexOf('\n'); end !== -1 && end < offset; end = source.indexOf('\n', lineStart)) {
+    line += 1
+    lineStart = end + 1
+  }
   const lineEnd = source.indexOf('\n', lineStart)
   return {
     file,
-    line: before.split('\n').length,
+    line,
     column: offset - lineStart + 1,
     sourceLine: source.slice(lineStart, lineEnd === -1 ? source.length : lineEnd).replace(/\r$/, ''),
   }
