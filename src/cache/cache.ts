@@ -25,18 +25,27 @@ export interface CacheContent {
   readonly unpackedBases: Amount
   readonly images: Amount
   readonly logs: Amount
+  /** Revisions of git repositories that recipes extend. */
+  readonly revisions: Amount
+  /** Commands as the engine compiled them. */
+  readonly compiled: Amount
+  /** What checks said. */
+  readonly findings: Amount
 }
 
 /** Looks at everything and changes nothing. */
 export async function readCache(context: Pick<Context, 'config'>): Promise<CacheContent> {
   const { cacheDir, cache } = context.config
-  const [{ states, maxBytes }, packages, bases, raw, images, logs] = await Promise.all([
+  const [{ states, maxBytes }, packages, bases, raw, images, logs, revisions, compiled, findings] = await Promise.all([
     listStates(context),
     packageFiles(context.config).list(),
     listBases(context),
     looseFiles(cacheDir, 'raw'),
     looseFiles(cacheDir, 'image'),
     looseFiles(cacheDir, 'log'),
+    looseFiles(cacheDir, 'git'),
+    looseFiles(cacheDir, 'compiled'),
+    looseFiles(cacheDir, 'lint'),
   ])
   return {
     cacheDir,
@@ -48,6 +57,9 @@ export async function readCache(context: Pick<Context, 'config'>): Promise<Cache
     unpackedBases: amountOf(raw.filter(({ name }) => name.endsWith('.raw')).map(({ bytes }) => bytes)),
     images: amountOf(images.map(({ bytes }) => bytes)),
     logs: amountOf(logs.map(({ bytes }) => bytes)),
+    revisions: amountOf(revisions.map(({ bytes }) => bytes)),
+    compiled: amountOf(compiled.map(({ bytes }) => bytes)),
+    findings: amountOf(findings.map(({ bytes }) => bytes)),
   }
 }
 
@@ -58,9 +70,10 @@ function amountOf(sizes: readonly number[]): Amount {
 export interface PruneOptions {
   /** Bound of the kept states, and of the packages, instead of the configured ones. */
   readonly maxBytes?: number
-  /** Also removes what was not used for so long. */
+  /** Also removes states and packages not used for so long. */
   readonly olderThanMs?: number
-  /** Images and logs too: those that are that old, or 30 days where nothing is said, and that nobody has open. */
+  /** Images and logs too: those that are that old, or 30 days where nothing is said, and that nobody has open. What is quickly
+   * had again (git revisions, compiled commands, what checks said) goes by the same rule without being asked for. */
   readonly images: boolean
   readonly logs: boolean
   readonly dryRun: boolean
@@ -96,7 +109,8 @@ export async function pruneCache(context: Context, options: PruneOptions): Promi
   })
   for (const { name, bytes } of packages) removed.push({ kind: 'package', name, bytes })
   const before = now - (olderThanMs ?? oldMs)
-  for (const kind of [...(options.images ? ['image' as const] : []), ...(options.logs ? ['log' as const] : [])]) {
+  const asked = [...(options.images ? ['image' as const] : []), ...(options.logs ? ['log' as const] : [])]
+  for (const kind of [...asked, 'git', 'compiled', 'lint'] as const) {
     const victims = await pruneLoose(await looseFiles(cacheDir, kind), before, dryRun)
     for (const { name, bytes } of victims) removed.push({ kind, name, bytes })
   }

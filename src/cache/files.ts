@@ -1,9 +1,9 @@
 import { lstat, readdir, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** A file of the cache that nothing keeps a record of: an image, a log of a guest, the unpacked disk of a base. */
+/** What the cache holds without a record of it: a file, or a folder that is used as a whole. */
 export interface LooseFile {
-  readonly kind: 'image' | 'log' | 'raw'
+  readonly kind: keyof typeof folders
   readonly name: string
   readonly path: string
   /** What it takes up: holes do not count. */
@@ -12,7 +12,11 @@ export interface LooseFile {
   readonly usedAtMs: number
 }
 
-const folders = { image: 'images', log: 'logs', raw: 'raw' } as const
+/** Images, logs of guests, unpacked disks of bases, revisions of git repositories, compiled commands, what checks said. */
+const folders = { image: 'images', log: 'logs', raw: 'raw', git: 'git', compiled: 'compiled', lint: 'lint' } as const
+
+/** Those that hold folders; what else is a folder is at work. */
+const ofFolders: ReadonlySet<LooseFile['kind']> = new Set(['git', 'lint'])
 
 /** The files of one kind, used longest ago first. Links, which thin images have to their bases, do not count. */
 export async function looseFiles(cacheDir: string, kind: LooseFile['kind']): Promise<readonly LooseFile[]> {
@@ -21,13 +25,30 @@ export async function looseFiles(cacheDir: string, kind: LooseFile['kind']): Pro
   const files = await Promise.all(
     names.map(async (name) => {
       const path = join(folder, name)
-      const info = await lstat(path).catch(() => undefined)
-      if (info?.isFile() !== true || name === '.lock') return []
-      const bytes = Math.min(info.size, info.blocks * 512)
-      return [{ kind, name, path, bytes, usedAtMs: Math.max(info.mtimeMs, info.atimeMs) }]
+      const use = name === '.lock' ? undefined : await useOf(path, ofFolders.has(kind))
+      return use === undefined ? [] : [{ kind, name, path, ...use }]
     }),
   )
   return files.flat().toSorted((a, b) => a.usedAtMs - b.usedAtMs)
+}
+
+/** Undefined for links, for folders where they are not wanted, and for what has gone meanwhile. */
+async function useOf(path: string, withFolders: boolean): Promise<Pick<LooseFile, 'bytes' | 'usedAtMs'> | undefined> {
+  const info = await lstat(path).catch(() => undefined)
+  if (info?.isFile() === true) {
+    return { bytes: Math.min(info.size, info.blocks * 512), usedAtMs: Math.max(info.mtimeMs, info.atimeMs) }
+  }
+  if (!withFolders || info?.isDirectory() !== true) return undefined
+  const names = await readdir(path).catch(() => [])
+  const inside = await Promise.all(names.map((name) => useOf(join(path, name), true)))
+  // When a folder itself was read says nothing: this reads it.
+  return inside.reduce<Pick<LooseFile, 'bytes' | 'usedAtMs'>>(
+    (sum, use) => ({
+      bytes: sum.bytes + (use?.bytes ?? 0),
+      usedAtMs: Math.max(sum.usedAtMs, use?.usedAtMs ?? 0),
+    }),
+    { bytes: 0, usedAtMs: info.mtimeMs },
+  )
 }
 
 /** Removes those that were not used since `before` (milliseconds) and that no process has open. */
@@ -36,11 +57,15 @@ export async function pruneLoose(
   before: number,
   dryRun: boolean,
 ): Promise<readonly LooseFile[]> {
-  const old = files.filter(({ usedAtMs }) => usedAtMs < before)
+  // What is just being fetched has a name for the time.
+  const dayAgo = Date.now() - 86_400_000
+  const isOld = ({ name, usedAtMs }: LooseFile) =>
+    usedAtMs < (name.startsWith('parbake-') ? Math.min(before, dayAgo) : before)
+  const old = files.filter(isOld)
   if (old.length === 0) return []
   const open = await openFiles()
-  const victims = old.filter(({ path }) => !open.has(path))
-  if (!dryRun) for (const { path } of victims) await rm(path, { force: true })
+  const victims = old.filter(({ path }) => ![...open].some((each) => each === path || each.startsWith(`${path}/`)))
+  if (!dryRun) for (const { path } of victims) await rm(path, { recursive: true, force: true })
   return victims
 }
 

@@ -33,6 +33,9 @@ export function renderCache(content: CacheContent, now: Date, style: TableStyle 
       amountRow('bases, unpacked', content.unpackedBases),
       amountRow('images', content.images),
       amountRow('logs', content.logs),
+      amountRow('revisions from git', content.revisions),
+      amountRow('compiled commands', content.compiled),
+      amountRow('findings of checks', content.findings),
     ],
     style,
   )
@@ -97,7 +100,10 @@ export function renderRemoved(
   style: TableStyle = terminalStyle(),
 ): string {
   if (removed.length === 0) return 'nothing to remove'
-  const kinds = { step: 'kept state', package: 'package', image: 'image', log: 'log', raw: 'base' } as const
+  const kinds = {
+    ...{ step: 'kept state', package: 'package', image: 'image', log: 'log', raw: 'base' },
+    ...{ git: 'revision from git', compiled: 'compiled command', lint: 'findings' },
+  } as const
   const rows = removed
     .filter(({ kind }) => kind !== 'package')
     .map(({ kind, name, bytes }) => [kinds[kind], name, formatBytes(bytes)])

@@ -8,7 +8,7 @@ import type { App, BuildCommand, CommandContext } from './app.ts'
 /** `parbake cache list | prune | clear`. */
 export const build: BuildCommand = (app) =>
   new Command('cache')
-    .description('Show and bound what bakes keep: states to go on from, packages, images, logs')
+    .description('Show and bound what is kept: states that bakes go on from, packages, images, logs, git revisions')
     .addCommand(buildList(app))
     .addCommand(buildPrune(app))
     .addCommand(buildClear(app))
@@ -34,7 +34,9 @@ function buildList(app: App): Command {
 
 function buildPrune(app: App): Command {
   return new Command('prune')
-    .description('Remove what is least worth keeping, down to the bounds; what running bakes use stays')
+    .description(
+      'Remove what is least worth keeping, down to the bounds, and what is quickly had again when old; what is in use stays',
+    )
     .option('--max-bytes <size>', 'bound of kept states, and of packages, e.g. 5GiB (default: those configured)', size)
     .option('--older-than <age>', 'also remove what was not used for so long, e.g. 12h or 7d', age)
     .option('--images', 'also old images that nobody has open (default age: 30d); bakes and launches fetch them again')
@@ -54,7 +56,7 @@ function buildPrune(app: App): Command {
 
 function buildClear(app: App): Command {
   return new Command('clear')
-    .description('Remove all kept states and packages that no running bake uses')
+    .description('Remove all that is kept and not in use, but for bases')
     .option('--images', 'also images that nobody has open')
     .option('--logs', 'also logs of guests that nobody has open')
     .option('--dry-run', 'only say what would be removed')

@@ -43,15 +43,31 @@ async function filledCache(): Promise<string> {
     await addFile(join(dir, 'logs', `bake-${name}.log`), 10, ageDays)
   }
   await symlink('/nonexistent', join(dir, 'images', 'base-x.qcow2'))
+  await addFile(join(dir, 'images', 'being-fetched', 'part'), 10, 40)
   await addFile(join(dir, 'raw', 'x.raw'), 3000, 0)
   await truncate(join(dir, 'raw', 'x.raw'), 100_000_000)
   await addFile(join(dir, 'raw', 'x.json'), 10, 0)
   return dir
 }
 
+/** A git revision, a compiled command and findings, last used so long ago. */
+async function addQuicklyHad(dir: string, ageDays: number): Promise<void> {
+  const revision = join(dir, 'git', 'c'.repeat(40))
+  await addFile(join(revision, 'recipe.yaml'), 100, ageDays)
+  await addFile(join(revision, '.git', 'HEAD'), 41, ageDays + 10)
+  await addFile(join(dir, 'compiled', 'check-v1'), 5000, ageDays)
+  await addFile(join(dir, 'lint', 'shellcheck.json'), 20, ageDays)
+  await addFile(join(dir, 'lint', 'answers', 'one.json'), 30, ageDays)
+  const when = new Date(Date.now() - ageDays * day)
+  for (const folder of [join(revision, '.git'), revision, join(dir, 'lint', 'answers')])
+    await utimes(folder, when, when)
+}
+
 describe('readCache', () => {
   test('counts everything', async () => {
-    const content = await readCache(contextIn(await filledCache(), 99))
+    const dir = await filledCache()
+    await addQuicklyHad(dir, 0)
+    const content = await readCache(contextIn(dir, 99))
     expect(content).toMatchObject({
       steps: { count: 2, bytes: 5 * 1024 ** 2, maxBytes: 99 },
       packages: { count: 2, bytes: 2000, maxBytes: 1024 ** 3 },
@@ -59,6 +75,9 @@ describe('readCache', () => {
       images: { count: 2, bytes: 4000 },
       logs: { count: 2, bytes: 20 },
       unpackedBases: { count: 1 },
+      revisions: { count: 1, bytes: 141 },
+      compiled: { count: 1, bytes: 5000 },
+      findings: { count: 2, bytes: 50 },
     })
     expect(content.unpackedBases.bytes).toBeLessThan(1_000_000)
   })
@@ -89,9 +108,26 @@ describe('pruneCache', () => {
     expect(await kinds(dir, { ...rest, olderThanMs, images: true, logs: true, dryRun: true })).toEqual(all)
     expect(await kinds(dir, { ...rest, olderThanMs, images: true, logs: true })).toEqual(all)
     expect((await readdir(join(dir, 'images'))).toSorted()).toEqual(
-      ['base-x.qcow2', `${'b'.repeat(64)}.qcow2`].toSorted(),
+      ['base-x.qcow2', 'being-fetched', `${'b'.repeat(64)}.qcow2`].toSorted(),
     )
     expect(await readdir(join(dir, 'logs'))).toEqual(['bake-b.log'])
+  })
+
+  test('removes what is quickly had again when it is old, folders as a whole', async () => {
+    const dir = await filledCache()
+    await addQuicklyHad(dir, 29)
+    expect(await kinds(dir, rest)).toEqual([])
+    const all = [`git ${'c'.repeat(40)}`, 'compiled check-v1', 'lint shellcheck.json', 'lint answers']
+    const options = { ...rest, olderThanMs: 28 * day }
+    await mkdir(join(dir, 'git', 'parbake-git-1'))
+    const handle = await open(join(dir, 'git', 'c'.repeat(40), 'recipe.yaml'))
+    expect((await kinds(dir, options)).filter((line) => !line.startsWith('package')).toSorted()).toEqual(
+      all.slice(1).toSorted(),
+    )
+    await handle.close()
+    expect(await kinds(dir, options)).toEqual(all.slice(0, 1))
+    expect(await readdir(join(dir, 'git'))).toEqual(['parbake-git-1'])
+    expect(await readdir(join(dir, 'lint'))).toEqual([])
   })
 
   test('takes 30 days as old where nothing is said', async () => {
@@ -145,6 +181,9 @@ describe('the listing', () => {
     unpackedBases: { count: 1, bytes: 2048 },
     images: { count: 0, bytes: 0 },
     logs: { count: 0, bytes: 0 },
+    revisions: { count: 1, bytes: 4096 },
+    compiled: { count: 2, bytes: 1024 },
+    findings: { count: 0, bytes: 0 },
   }
 
   test('shows states below what they build on', () => {
@@ -160,6 +199,9 @@ bases                        1  1.0 KiB
 bases, unpacked              1  2.0 KiB
 images                       0      0 B
 logs                         0      0 B
+revisions from git           1  4.0 KiB
+compiled commands            2  1.0 KiB
+findings of checks           0      0 B
 in /cache`)
   })
 
