@@ -39,8 +39,10 @@ COLLECTOR=${PARBAKE_COLLECTOR:-/var/lib/node_exporter/textfile_collector}
 CLOUD_ID=${PARBAKE_CLOUD_ID:-/run/cloud-init/cloud-id}
 OS_RELEASE=${PARBAKE_OS_RELEASE:-/etc/os-release}
 CLOUD_STATUS=${PARBAKE_CLOUD_STATUS:-/run/cloud-init/status.json}
+LATE=', it does not answer in time'
 TRIGGER=manual
 ERROR=
+NO_ANSWER=
 
 say() {
   case $TRIGGER in manual | bake | diff) printf 'parbake: %s\n' "$*" >&2 ;; esac
@@ -322,9 +324,13 @@ sign_request() { # METHOD BODY_SHA256
   HEADERS="${HEADERS}Content-Type: application/json${LF}x-amz-date: $sr_date${LF}Authorization: AWS4-HMAC-SHA256 Credential=$ACCESS_KEY/$sr_scope, SignedHeaders=$sr_names, Signature=$HEX$LF"
 }
 
-# One HTTP request. Result: CODE (000 where there was no answer), ETAG, the body in OUT.
+# One HTTP request. Result: CODE (000 where there was no answer, and NO_ANSWER says why if that is known), ETAG, the body in
+# OUT. It takes a minute at most, and longer only for what is large: a server that drips must not hold up the next converge.
 http() { # METHOD URL OUT BODY|- MAX_BYTES
-  CODE=000 ETAG='' RETRY_AFTER=0
+  CODE=000 ETAG='' RETRY_AFTER=0 NO_ANSWER='' HTTP_SECONDS=$((60 + $5 / 16384))
+  [ $HTTP_SECONDS -le 900 ] || HTTP_SECONDS=900
+  clock
+  ht_late=$((NOW + HTTP_SECONDS * 100))
   true >"$TMP/head"
   case $FETCH in
   curl | curl-sigv4) http_curl "$@" ;;
@@ -352,6 +358,9 @@ http() { # METHOD URL OUT BODY|- MAX_BYTES
       ;;
     esac
   done <"$TMP/head"
+  # Not all of it has come, whatever the first line said.
+  clock
+  [ $NOW -lt $ht_late ] || CODE=000 NO_ANSWER=$LATE
 }
 
 # A line of a curl configuration file: \ and " are escaped inside quotes.
@@ -383,9 +392,15 @@ http_curl() {
       hc_left=${hc_left#*"$LF"}
     done
   } >"$RUN/curl"
-  CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time 900 \
-    --speed-time 30 --max-filesize "$5" 2>>"$LOGFILE")
-  case $? in 0) ;; 63) CODE=413 ;; *) CODE=000 ;; esac
+  CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time $HTTP_SECONDS \
+    --speed-time 30 --speed-limit 1024 --max-filesize "$5" 2>>"$LOGFILE")
+  case $? in
+  0) ;;
+  23) CODE=000 NO_ANSWER=', or cannot be written: is the disk full?' ;;
+  28) CODE=000 NO_ANSWER=$LATE ;;
+  63) CODE=413 ;;
+  *) CODE=000 ;;
+  esac
   true >"$RUN/curl"
 }
 
@@ -399,11 +414,11 @@ http_wget() {
     hw_left=${hw_left#*"$LF"}
   done
   # Not every wget has a timeout of its own.
-  $TIMEOUT 900 wget "$@" "$hw_url" 2>"$TMP/head" | head -c "$hw_most" >"$hw_out"
+  $TIMEOUT $HTTP_SECONDS wget "$@" "$hw_url" 2>"$TMP/head" | head -c "$hw_most" >"$hw_out"
 }
 
 http_python() {
-  CODE=$(printf '%s\n' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | python3 -c '
+  CODE=$(printf '%s\n' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | $TIMEOUT $HTTP_SECONDS python3 -c '
 import sys, urllib.request
 method, url, out, body, head, most, *headers = sys.stdin.read().split("\n")
 data = None if body == "-" else open(body, "rb").read()
@@ -613,7 +628,7 @@ request() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
     $SEND "$@" || return 0
     case $CODE in 000 | 429 | 5??) ;; *) return 0 ;; esac
     [ $rq_try -lt "$TRIES" ] || return 0
-    say "the store answered $CODE for $2, trying again ($rq_try of $TRIES)"
+    say "the store answered $CODE for $2$NO_ANSWER, trying again ($rq_try of $TRIES)"
     # What it asks for, within reason.
     rq_pause=$((rq_try * 2))
     [ "$RETRY_AFTER" -le $rq_pause ] || rq_pause=$RETRY_AFTER
@@ -915,7 +930,7 @@ pull_channel() {
     # Nor will the report go through: one try is enough.
     TRIES=1 pc_hint=
     case $CODE in
-    000) pc_hint=', it cannot be reached' ;;
+    000) pc_hint=${NO_ANSWER:-, it cannot be reached} ;;
     401 | 403) pc_hint=": check the credentials and this host's clock" ;;
     404) pc_hint=': publish the recipe first' ;;
     esac
@@ -946,7 +961,7 @@ pull_bundle() {
 fetch_bundle() {
   phase bundle
   request GET "bundles/$RECIPE/$BUNDLE.tar.gz" "$TMP/bundle" - '' "$((BUNDLE_SIZE + 1))"
-  [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE" || return
+  [ "$CODE" = 200 ] || fail "the store answered $CODE for bundle $BUNDLE$NO_ANSWER" || return
   phase extract
   digest_of "$TMP/bundle" && [ "$DIGEST" = "$BUNDLE" ] || fail "bundle $BUNDLE is damaged: it is $DIGEST" || return
   # Files and folders only, all below the folder: the bundle is signed, but a mistake of ours must not write elsewhere.
@@ -1533,8 +1548,13 @@ write_status() { # UNIX_SECONDS
     echo "channel $RECIPE/$CHANNEL expires=${C_EXPIRES:-0} rollout=${ROLLOUT:--}"
     echo "agent version=$VERSION image=${IMAGE:--}"
     [ -z "$ERROR" ] || printf 'error %s\n' "$ERROR"
-  } >"$STATE/status.new" && mv "$STATE/status.new" "$STATE/status"
+  } >"$STATE/status.new" && mv "$STATE/status.new" "$STATE/status" || note_failure
   umask 077
+}
+
+# Where the status cannot be kept, it would go on saying that all is well.
+note_failure() {
+  printf '%s\nerror %s\n' "$OUTCOME" "$ERROR" 2>/dev/null >"$RUN/failed"
 }
 
 # What node_exporter's textfile collector reads, where there is one or agent.conf names a file.
@@ -1615,6 +1635,8 @@ prepare() {
   for pr_dir in "$RUN/stamps" "$STATE/stamps" "$STATE/log" "$STATE/bundles" "$TMP"; do
     [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || fail "the folder $pr_dir cannot be made" || return
   done
+  # What it means shows only when something is written, and would be put down to the store.
+  { printf %8192s '' >"$TMP/room" && true >"$TMP/room"; } 2>/dev/null || fail "$TMP cannot be written: is the disk full or read-only?" || return
   find_tools
 }
 
@@ -1701,14 +1723,17 @@ converge() {
   cv_status=1
   prepare && cv_status=2 && read_conf || {
     outcome
+    note_failure
     return $cv_status
   }
+  [ ! -e "$RUN/failed" ] || rm -f "$RUN/failed"
   take_lock $WAIT || return 75
   trap release EXIT
   trap 'trap - EXIT; release; exit 130' INT TERM
   # The second starter of a boot (unit in a baked image, runcmd) finds the work done.
   if [ "$TRIGGER" = boot ] && [ -e "$RUN/converged" ]; then return 0; fi
-  true >"$TMP/steps" && true >"$TMP/status" || fail "$TMP cannot be written: is the disk full or read-only?"
+  true >"$TMP/steps"
+  true >"$TMP/status"
   find_instance
   read -r RUN_ID </proc/sys/kernel/random/uuid
   # What stage-0 did before is part of this start, and so are the lists of packages that it fetched.
@@ -1953,6 +1978,7 @@ uninstall() {
 
 # Works for anyone who may enter the folder of the state; what only root may read is not in it.
 status() {
+  [ ! -r "$RUN/failed" ] || cat "$RUN/failed"
   cat "$STATE/status" 2>/dev/null || {
     echo 'no converge has finished on this host yet'
     return 1

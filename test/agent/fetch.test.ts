@@ -7,8 +7,11 @@ import { reportSchema } from '../../src/profile/report.ts'
 import { keys } from '../../src/store/keys.ts'
 import { presignUrl } from '../../src/store/presign.ts'
 import { serveStore } from '../../src/store/server/serve.ts'
-import { AgentHost, readAll, shells, testRecipe, testSecrets, until, type ShellName } from '../support/agent.ts'
+import { AgentHost, readAll, shells, testRecipe, testSecrets, type ShellName } from '../support/agent.ts'
 import { faultStore } from '../support/fault-store.ts'
+
+/** The server notes a request when it is through with it, which may be after its client has gone on. */
+const patience = { timeout: 10_000 }
 
 /** The embedded S3 endpoint over the host's store folder, and what it was asked. */
 async function embedded(host: AgentHost, credentials: { accessKey: string; secretKey: string } = testSecrets) {
@@ -23,7 +26,12 @@ async function embedded(host: AgentHost, credentials: { accessKey: string; secre
       line.startsWith('error: Premature close') ||
       requests.push(line.replace(/reports\/\S+/, 'REPORT').replace(/bundles\/\S+/, 'BUNDLE')),
   })
-  return { requests, url: served.url, [Symbol.asyncDispose]: () => served.close() }
+  return {
+    requests,
+    url: served.url,
+    expectRequests: (lines: readonly string[]) => expect.poll(() => requests, patience).toEqual(lines),
+    [Symbol.asyncDispose]: () => served.close(),
+  }
 }
 
 const staticAuth = { auth: 'static', access_key: testSecrets.accessKey, secret_key: testSecrets.secretKey }
@@ -50,14 +58,14 @@ describe.each(['curl-sigv4', 'curl', 'wget', 'python3'])('static keys with %s', 
     const date = today()
     expect(await host.converge({ env })).toMatchObject({ outcome: 'ok', tools: { fetch: tool } })
     const put = '/bucket/REPORT 200'
-    expect(server.requests).toEqual(['GET /bucket/channels/web/stable 200', 'GET /bucket/BUNDLE 200', `PUT ${put}`])
+    await server.expectRequests(['GET /bucket/channels/web/stable 200', 'GET /bucket/BUNDLE 200', `PUT ${put}`])
     const { name, report } = storedReport(host, date)
     expect(name).toBe(`${report.host}-${report.run}.json`)
     expect(report).toEqual(host.report())
     server.requests.length = 0
     const result = await host.run(['run', '--trigger', 'cron'], { env })
     expect(result).toMatchObject({ code: 0, stdout: '', stderr: '' })
-    expect(server.requests).toEqual(['GET /bucket/channels/web/stable 304'])
+    await server.expectRequests(['GET /bucket/channels/web/stable 304'])
     expect(readdirSync(host.path('store/reports/web', `dt=${date}`)).length).toBe(1)
   })
 
@@ -81,7 +89,7 @@ it('takes wget from busybox, and uploads by python3 where that wget cannot', asy
   await host.converge({ env: { PARBAKE_FETCH: 'wget' } })
   expect(storedReport(host, today()).report.outcome).toBe('ok')
   await host.run(['run', '--trigger', 'cron'], { env: { PARBAKE_FETCH: 'wget' } })
-  expect(server.requests.at(-1)).toBe('GET /bucket/channels/web/stable 304')
+  await expect.poll(() => server.requests.at(-1), patience).toBe('GET /bucket/channels/web/stable 304')
 })
 
 describe('tools', () => {
@@ -121,6 +129,7 @@ describe('tools', () => {
       await host.reboot()
       expect(await host.converge({ env: { PARBAKE_FETCH: tool } })).toMatchObject({ outcome: 'ok' })
     }
+    await expect.poll(() => server.requests.filter((line) => line.startsWith('PUT')).length, patience).toBe(2)
     expect(server.requests.filter((line) => !/ (200|304)$/.test(line))).toEqual([])
   })
 })
@@ -131,8 +140,7 @@ it.each(Object.keys(shells) as ShellName[])('signs a report under %s', async (sh
   await host.configure({ ...staticAuth, store: server.url })
   await host.publish(testRecipe([host.step('one')]))
   await host.converge({ shell })
-  // The server notes a request when all of it is over, which may be after the agent has its answer.
-  await until('the report is noted', () => server.requests.at(-1) === 'PUT /bucket/REPORT 200')
+  await expect.poll(() => server.requests.at(-1), patience).toBe('PUT /bucket/REPORT 200')
 })
 
 describe('presigned', () => {

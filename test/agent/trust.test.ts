@@ -266,6 +266,40 @@ describe('a store that fails', () => {
     }
   })
 
+  // Curl has bounds of its own: test/agent/booted/faults.vm.test.ts.
+  it.each(['wget', 'python3'])('drips, and %s is stopped', async (tool) => {
+    const { host, good, next } = await settledHost()
+    await using _host = host
+    await host.publish(next)
+    await using store = await faultStore(host.store)
+    await host.configure({ store: store.url })
+    store.fault = (_method, key) =>
+      key.startsWith('channels/')
+        ? { status: 200, body: 'parbake-channel 1\n', claimedBytes: 500, drips: true }
+        : undefined
+    // So that it looks for its tools again.
+    await host.reboot()
+    // A second instead of what the agent allows, after which that has passed by the host's clock.
+    await writeFile(host.path('uptime'), '100.00 1.00\n')
+    await host.fake(
+      'timeout',
+      `[ "$1" = -k ] || exit 0
+      echo "$3" >>${host.path('out/bounds')}
+      tool=$4; shift 3
+      case $tool in ${tool}) set -- 1 "$@" ;; *) set -- 100 "$@" ;; esac
+      /usr/bin/timeout "$@"
+      status=$?
+      [ $tool != ${tool} ] || echo "9$(cat ${host.path('uptime')})" >${host.path('uptime')}
+      exit $status`,
+    )
+    const env = { PARBAKE_FETCH: tool, PARBAKE_UPTIME: host.path('uptime') }
+    const result = await host.run(['run'], { env })
+    expect(result.code).toBe(1)
+    expect(result.stderr).toMatch(/answered 000 for channels\/web\/stable, it does not answer in time/)
+    expect(host.text('out/bounds')).toMatch(/^61$/m)
+    expect(host.report()).toMatchObject({ bundle: good.bundle })
+  })
+
   it('has a name that nobody knows', async () => {
     await using host = await AgentHost.create({ store: 'http://no-such-host.invalid/bucket' })
     expect((await host.run(['run'])).code).toBe(1)

@@ -13,6 +13,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
   /** Announces this many bytes and then breaks the connection after `body`. */
   readonly claimedBytes?: number
+  /** Leaves the connection open instead, as if the rest were to come. */
+  readonly drips?: true
 }
 
 export interface FaultStore extends AsyncDisposable {
@@ -65,12 +67,15 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-export function sendFault(response: ServerResponse, { status, body = '', headers = {}, claimedBytes }: Answer): void {
+export function sendFault(
+  response: ServerResponse,
+  { status, body = '', headers = {}, claimedBytes, drips }: Answer,
+): void {
   response.writeHead(status, { ...headers, 'content-length': claimedBytes ?? Buffer.byteLength(body) })
   if (claimedBytes === undefined) {
     response.end(body)
   } else {
-    response.write(body, () => response.destroy())
+    response.write(body, () => drips === true || response.destroy())
   }
 }
 

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import type { ContainerEnd } from '../../../src/bake/container/nspawn-process.ts'
 import { openRelay } from '../../../src/bake/container/relay.ts'
 import { loadAgent, loadStage0 } from '../../../src/bundle/agent.ts'
 import { signChannel } from '../../../src/bundle/channel.ts'
@@ -29,6 +31,8 @@ export const workFolder = '/srv/work'
 
 /** The name by which hosts know their store: a line of /etc/hosts, which a test may take away. */
 const storeName = 'store.parbake.test'
+
+const rootPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** What each step leaves: data that is long in coming and, at the very end, a file that tells its digest. */
 const script = ({ name, version }: Work) => `set -eu
@@ -139,16 +143,34 @@ export class BootedHost implements AsyncDisposable {
     this.#pid = await this.#container.attach()
   }
 
+  get #running(): BootedContainer {
+    if (this.#container === undefined) throw new Error('the host is off')
+    return this.#container
+  }
+
   /** As if the plug were pulled: nothing in the host is told. */
   async cut(): Promise<void> {
     await this.#container?.[Symbol.asyncDispose]()
     this.#container = undefined
   }
 
-  /** Waits until a system that reboots by itself is up again, with its network. */
+  /** Waits until a system that powers off by itself is off. */
+  async poweredOff(): Promise<void> {
+    expect(await this.#end()).toMatchObject({ inOrder: true })
+  }
+
+  /** Boots a system again that asked for that: nspawn says so by exit code 133. */
   async rebooted(): Promise<void> {
-    const before = this.#pid
-    await until('the host reboots', async () => (this.#pid = await this.#container!.attach()) !== before)
+    expect((await this.#end()).how).toContain('133')
+    await this.boot()
+  }
+
+  async #end(): Promise<ContainerEnd> {
+    const { process } = this.#running
+    const end = await Promise.race([process.exited, sleep(60_000)])
+    if (end === undefined) throw new Error(`the host does not go down:\n${await this.console()}`)
+    await this.cut()
+    return end
   }
 
   /** The host's console up to now. */
@@ -156,12 +178,10 @@ export class BootedHost implements AsyncDisposable {
     return readFile(join(this.place.work, 'console.log'), 'utf8')
   }
 
-  /** Runs a script in the host as root, without the units' confinement. */
+  /** Runs a script in the host as root, with nothing of the environment of this process. */
   sh(text: string): Promise<RunResult> {
-    return run('nsenter', [`--target=${this.#pid}`, '--all', '--', 'sh', '-c', `cd /\n${text}`], {
-      ...{ allowFailure: true, timeoutMs: 400_000 },
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-    })
+    const inside = [`--target=${this.#pid}`, '--all', '--', 'env', '-i', `PATH=${rootPath}`, 'HOME=/root']
+    return run('nsenter', [...inside, 'sh', '-c', `cd /\n${text}`], { allowFailure: true, timeoutMs: 400_000 })
   }
 
   /** Publishes a version of the recipe, and with `agent` another agent. */
