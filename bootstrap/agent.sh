@@ -396,7 +396,7 @@ http_curl() {
     --speed-time 30 --speed-limit 1024 --max-filesize "$5" 2>>"$LOGFILE")
   case $? in
   0) ;;
-  23) CODE=000 NO_ANSWER=', or cannot be written: is the disk full?' ;;
+  23) CODE=000 NO_ANSWER=': what it sent cannot be written, is the disk full?' ;;
   28) CODE=000 NO_ANSWER=$LATE ;;
   63) CODE=413 ;;
   *) CODE=000 ;;
@@ -1635,7 +1635,7 @@ prepare() {
   for pr_dir in "$RUN/stamps" "$STATE/stamps" "$STATE/log" "$STATE/bundles" "$TMP"; do
     [ -d "$pr_dir" ] || mkdir -p "$pr_dir" || fail "the folder $pr_dir cannot be made" || return
   done
-  # What it means shows only when something is written, and would be put down to the store.
+  # A disk that is full or read-only shows only when something is written, and would else be put down to the store.
   { printf %8192s '' >"$TMP/room" && true >"$TMP/room"; } 2>/dev/null || fail "$TMP cannot be written: is the disk full or read-only?" || return
   find_tools
 }

@@ -47,6 +47,14 @@ export interface UserData {
   readonly secret: boolean
 }
 
+/**
+ * Cloud-init notes that it has done something before it does it, and does not do it again: a host that is cut off just then
+ * would never provision itself. At the next boot this makes cloud-init forget what it did not finish, until there is a schedule.
+ */
+const resume =
+  '(cd /var/lib/cloud/instance/sem || exit 0; [ -e config_scripts?user ] || rm -f config_write?files config_runcmd; ' +
+  `[ ! -e ${stage0Path} ] || [ -e /etc/cron.d/parbake ] || [ -e /etc/systemd/system/parbake.timer ] || rm -f config_scripts?user)`
+
 /** A document that is left to us to format keeps this much below the limit, so that the next key or URL still fits. */
 const spareBytes = 1500
 
@@ -95,7 +103,7 @@ function renderFormat(input: UserDataInput, format: UserDataFormat): UserData {
   const pack = (config: CloudConfigBuilder) => (gzip ? gzipReproducible(config.render()) : Buffer.from(config.render()))
   const counted = (config: CloudConfigBuilder) => countedBytes(input.target, gzip, pack(config).length)
   const confText = renderAgentConf(input.conf)
-  const frame = cloudConfig().runCommand([stage0Path, 'boot'])
+  const frame = cloudConfig().bootCommand(resume).runCommand([stage0Path, 'boot'])
   const withConf = frame.writeFile({
     path: agentConfPath,
     content: confText,

@@ -49,13 +49,14 @@ function commands(cause: readonly string[], end: readonly string[]): Fault['caus
 
 const flipped = (body: Buffer) => Buffer.from(body.with(body.length >> 1, body[body.length >> 1]! ^ 1))
 
-/** Gives a folder of the host a file system of its own, in memory, so that it can be full. */
-const ownFileSystem = (folder: string, size: string) => [
-  `rm -rf /run/own && cp -a ${folder} /run/own`,
-  `mount -t tmpfs -o mode=0711,size=${size} own ${folder}`,
-  `cp -a /run/own/. ${folder}`,
+/** Gives the agent's state a file system of its own, in memory, and fills that. */
+const fillState = [
+  'mkdir -p /var/lib/parbake && cp -a /var/lib/parbake /run/own',
+  'mount -t tmpfs -o mode=0711,size=2m own /var/lib/parbake',
+  'cp -a /run/own/. /var/lib/parbake',
+  'dd if=/dev/zero of=/var/lib/parbake/filler bs=4k 2>/dev/null || :',
 ]
-const state = '/var/lib/parbake'
+const emptyState = ['umount /var/lib/parbake', 'rm -r /run/own']
 
 /** Takes the name server away that the host asks, and with it all that it knows by itself. */
 const nameless = ['cp /etc/hosts /run/hosts', `sed -i /store/d /etc/hosts`, 'systemctl stop systemd-resolved']
@@ -169,10 +170,7 @@ const faults: readonly Fault[] = [
   {
     name: 'a full disk',
     says: /is the disk full/,
-    cause: commands(
-      [...ownFileSystem(state, '2m'), `dd if=/dev/zero of=${state}/filler bs=4k 2>/dev/null || :`],
-      [`rm ${state}/filler`],
-    ),
+    cause: commands(fillState, emptyState),
   },
   {
     name: 'a disk that became read-only',

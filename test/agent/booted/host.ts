@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -225,10 +226,10 @@ export class BootedHost implements AsyncDisposable {
     }
   }
 
-  /** Whether a path is there, whether the host runs or not. */
-  async hasFile(path: string): Promise<boolean> {
+  /** Whether a path is there, whether the host runs or not. No link in it is followed as the host would. */
+  hasFile(path: string): boolean {
     const { root } = this.place
-    return (await root.namespace.run('test', ['-e', join(root.root, path)], { allowFailure: true })).exitCode === 0
+    return existsSync(join(root.namespace.path(root.root), path))
   }
 
   /** Waits until a converge of this boot has ended well and reported. */
@@ -300,11 +301,11 @@ export function usualSteps(version: string): readonly StepSpec[] {
   return [step('one', []), step('two', []), step('three', ['one', 'two']), step('four', ['three'])]
 }
 
-/** Polls until something holds, at most a minute. */
-export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+/** Polls until something holds, at most a minute, with pauses of so many milliseconds. */
+export async function until(what: string, holds: () => Promise<boolean> | boolean, pause = 50): Promise<void> {
   const deadline = performance.now() + 60_000
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`)
-    await sleep(50)
+    await sleep(pause)
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isRoot } from '../../seal/support.ts'
 import { openBase, points, type BootedBase } from './base.ts'
-import { agentUnit, BootedHost, type Published } from './host.ts'
+import { agentUnit, BootedHost, until, type Published } from './host.ts'
 
 /**
  * Converges that are killed, with all that they have started, at moments spread evenly over them, in systems with their own
@@ -124,7 +124,7 @@ describe.runIf(isRoot)('a host whose converge is killed', { timeout: 3_600_000 }
       await host.boot()
       await sleep(delay - (performance.now() - begin))
       await host.cut()
-      const killed = !(await host.hasFile('/var/lib/parbake/status'))
+      const killed = !host.hasFile('/var/lib/parbake/status')
       await host.boot()
       const stamps = await expectTrueStamps(host, where)
       await host.converged().catch(async (error: unknown) => {
@@ -134,6 +134,24 @@ describe.runIf(isRoot)('a host whose converge is killed', { timeout: 3_600_000 }
       return { killed, stamps }
     })
   })
+
+  // Cloud-init notes that it has done something before it does it, and does not do it again: nothing else starts stage-0 then.
+  test.each(['config_write_files', 'config_runcmd', 'config_scripts_user'])(
+    'by pulling the plug in the middle of what cloud-init notes as %s',
+    async (note) => {
+      await using host = await BootedHost.create(base.context, base.disk)
+      const published = await host.publish(nextVersion())
+      await host.boot()
+      const path = `/var/lib/cloud/instances/${host.place.host.instanceId}/sem/${note}`
+      await until(`cloud-init notes ${note}`, () => host.hasFile(path), 1)
+      await host.cut()
+      const scheduled = host.hasFile('/etc/cron.d/parbake')
+      await host.boot()
+      await host.converged()
+      await expectWell(host, published, note)
+      process.stdout.write(`${note}: ${scheduled ? 'too late' : 'before the host had a schedule'}; ended well\n`)
+    },
+  )
 
   /** Milliseconds from the start of a fresh host to the end of its first converge. */
   async function wholeBoot(): Promise<number> {
