@@ -270,6 +270,21 @@ release() {
 
 # ------------------------------------------------------------------------------------------------------------- fetching
 
+# Begins a request that takes a minute at most, and longer only for what is large: a server that drips must not hold up the
+# next converge. Result: SECONDS_LEFT, and what the request is to set: CODE, ETAG, RETRY_AFTER, NO_ANSWER.
+begin_request() { # MAX_BYTES
+  CODE=000 ETAG='' RETRY_AFTER=0 NO_ANSWER='' SECONDS_LEFT=$((60 + $1 / 16384))
+  [ $SECONDS_LEFT -le 900 ] || SECONDS_LEFT=900
+  clock
+  REQUEST_END=$((NOW + SECONDS_LEFT * 100))
+}
+
+# Where its time has passed, not all of the answer has come, whatever its first line said.
+end_request() {
+  clock
+  [ $NOW -lt $REQUEST_END ] || CODE=000 NO_ANSWER=$LATE
+}
+
 #: agent stage0-own
 # Bytes in hexadecimal, each XORed with a number, as octal escapes of printf, in OCTAL.
 octal_of() { # HEX NUMBER
@@ -324,13 +339,9 @@ sign_request() { # METHOD BODY_SHA256
   HEADERS="${HEADERS}Content-Type: application/json${LF}x-amz-date: $sr_date${LF}Authorization: AWS4-HMAC-SHA256 Credential=$ACCESS_KEY/$sr_scope, SignedHeaders=$sr_names, Signature=$HEX$LF"
 }
 
-# One HTTP request. Result: CODE (000 where there was no answer, and NO_ANSWER says why if that is known), ETAG, the body in
-# OUT. It takes a minute at most, and longer only for what is large: a server that drips must not hold up the next converge.
+# One HTTP request. Result: CODE (000 where there was no answer, and NO_ANSWER says why if that is known), ETAG, the body in OUT.
 http() { # METHOD URL OUT BODY|- MAX_BYTES
-  CODE=000 ETAG='' RETRY_AFTER=0 NO_ANSWER='' HTTP_SECONDS=$((60 + $5 / 16384))
-  [ $HTTP_SECONDS -le 900 ] || HTTP_SECONDS=900
-  clock
-  ht_late=$((NOW + HTTP_SECONDS * 100))
+  begin_request "$5"
   true >"$TMP/head"
   case $FETCH in
   curl | curl-sigv4) http_curl "$@" ;;
@@ -358,9 +369,7 @@ http() { # METHOD URL OUT BODY|- MAX_BYTES
       ;;
     esac
   done <"$TMP/head"
-  # Not all of it has come, whatever the first line said.
-  clock
-  [ $NOW -lt $ht_late ] || CODE=000 NO_ANSWER=$LATE
+  end_request
 }
 
 # A line of a curl configuration file: \ and " are escaped inside quotes.
@@ -392,7 +401,7 @@ http_curl() {
       hc_left=${hc_left#*"$LF"}
     done
   } >"$RUN/curl"
-  CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time $HTTP_SECONDS \
+  CODE=$(curl -q -sS -K "$RUN/curl" -o "$3" -D "$TMP/head" -w '%{http_code}' --connect-timeout 10 --max-time $SECONDS_LEFT \
     --speed-time 30 --speed-limit 1024 --max-filesize "$5" 2>>"$LOGFILE")
   case $? in
   0) ;;
@@ -414,11 +423,11 @@ http_wget() {
     hw_left=${hw_left#*"$LF"}
   done
   # Not every wget has a timeout of its own.
-  $TIMEOUT $HTTP_SECONDS wget "$@" "$hw_url" 2>"$TMP/head" | head -c "$hw_most" >"$hw_out"
+  $TIMEOUT $SECONDS_LEFT wget "$@" "$hw_url" 2>"$TMP/head" | head -c "$hw_most" >"$hw_out"
 }
 
 http_python() {
-  CODE=$(printf '%s\n' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | $TIMEOUT $HTTP_SECONDS python3 -c '
+  CODE=$(printf '%s\n' "$1" "$2" "$3" "$4" "$TMP/head" "$5" "$HEADERS" | $TIMEOUT $SECONDS_LEFT python3 -c '
 import sys, urllib.request
 method, url, out, body, head, most, *headers = sys.stdin.read().split("\n")
 data = None if body == "-" else open(body, "rb").read()
@@ -505,7 +514,8 @@ presigned_url() {
 # One try of a request by the client that the site asks for. Its keys are in its environment, which root alone can read. A
 # body that grows beyond what is wanted ends at the limit for files. Rclone and s3cmd have no conditional requests.
 by_client() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
-  CODE=000 ETAG='' RETRY_AFTER=0 bc_method=$1 bc_out=$3 bc_most=$6
+  begin_request "$6"
+  bc_method=$1 bc_out=$3 bc_most=$6
   bc_host=${STORE#*://}
   bc_path=${bc_host#*/}/$2 bc_host=${bc_host%%/*} bc_ssl=--ssl
   bc_server=${STORE%%://*}://$bc_host
@@ -551,7 +561,7 @@ by_client() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
     for bc_file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem; do
       [ "$CLIENT" != awscli ] || [ ! -r $bc_file ] || export AWS_CA_BUNDLE=$bc_file
     done
-    $TIMEOUT 900 "$@" </dev/null 2>"$TMP/said"
+    $TIMEOUT $SECONDS_LEFT "$@" </dev/null 2>"$TMP/said"
   ) && CODE=200 || {
     bc_said=$(cat "$TMP/said")
     case $bc_said in
@@ -563,6 +573,7 @@ by_client() { # METHOD KEY OUT BODY|- ETAG MAX_BYTES
     esac
     [ $CODE = 304 ] || printf '%s\n' "$bc_said" >>"$LOGFILE"
   }
+  end_request
   [ $CLIENT = awscli ] || ETAG=
   bc_file=$TMP/got
   [ $CLIENT != rclone ] || bc_file=$TMP/got/${bc_path##*/}
