@@ -49,11 +49,20 @@ export interface UserData {
 
 /**
  * Cloud-init notes that it has done something before it does it, and does not do it again: a host that is cut off just then
- * would never provision itself. At the next boot this makes cloud-init forget what it did not finish, until there is a schedule.
+ * would never provision itself. At the next boot this makes cloud-init forget what it did not finish, until the host goes on
+ * by itself. One that was uninstalled has no stage-0, and is left alone.
  */
-const resume =
-  '(cd /var/lib/cloud/instance/sem || exit 0; [ -e config_scripts?user ] || rm -f config_write?files config_runcmd; ' +
-  `[ ! -e ${stage0Path} ] || [ -e /etc/cron.d/parbake ] || [ -e /etc/systemd/system/parbake.timer ] || rm -f config_scripts?user)`
+const resume = [
+  '(cd /var/lib/cloud/instance/sem || exit 0',
+  '[ -e config_scripts?user ] || rm -f config_write?files config_runcmd',
+  `[ ! -e ${stage0Path} ] || ${[
+    '/usr/local/sbin/parbake-agent',
+    '/etc/cron.d/parbake',
+    '/etc/systemd/system/parbake.timer',
+  ]
+    .map((path) => `[ -e ${path} ] || `)
+    .join('')}rm -f config_scripts?user)`,
+].join('; ')
 
 /** A document that is left to us to format keeps this much below the limit, so that the next key or URL still fits. */
 const spareBytes = 1500
