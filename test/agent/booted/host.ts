@@ -165,7 +165,7 @@ export class BootedHost implements AsyncDisposable {
   }
 
   async #ended(how: string): Promise<void> {
-    const end = await Promise.race([this.#running.process.exited, sleep(60_000)])
+    const end = await Promise.race([this.#running.process.exited, sleep(300_000)])
     if (end?.how !== how) throw new Error(`the host ended with ${end?.how}, not ${how}:\n${await this.console()}`)
     await this.cut()
   }
@@ -297,9 +297,9 @@ export function usualSteps(version: string): readonly StepSpec[] {
   return [step('one', []), step('two', []), step('three', ['one', 'two']), step('four', ['three'])]
 }
 
-/** Polls until something holds, at most a minute, with pauses of so many milliseconds. */
+/** Polls until something holds, at most five minutes, with pauses of so many milliseconds. */
 export async function until(what: string, holds: () => Promise<boolean> | boolean, pause = 50): Promise<void> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + 300_000
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`never happened: ${what}`)
     await sleep(pause)
