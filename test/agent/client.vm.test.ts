@@ -2,6 +2,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { BakeResult } from '../../src/bake/bake.ts'
 import type { Base } from '../../src/base/model.ts'
 import { loadConfig } from '../../src/load-config.ts'
 import { loadRecipe } from '../../src/recipe/load.ts'
@@ -55,5 +56,16 @@ describe.skipIf(process.getuid?.() !== 0)('a host converges by', () => {
     expect(await host.converge()).toMatchObject({ outcome: 'ok', tools: { fetch: client } })
     const reports = await readdir(join(fileURLToPath(config.store), 'reports', client), { recursive: true })
     expect(reports.filter((name) => name.endsWith('.json')).length).toBe(2)
+    if (client !== 'awscli') return
+    // An image holds it, whatever it costs. As from a launch: what verifies tells no one what a boot costs.
+    const day = join(fileURLToPath(config.store), 'reports', client, 'dt=2026-11-20')
+    await mkdir(day, { recursive: true })
+    await writeFile(
+      join(day, `${host.report.host}-${host.report.run}.json`),
+      JSON.stringify({ ...host.report, purpose: 'fleet' }),
+    )
+    const options = ['--engine', 'container', '--output', 'disk.qcow2', '--no-verify', '--no-cache']
+    const { manifest } = await cliJson<BakeResult>(home, env, 'bake', folder, ...options)
+    expect(manifest.steps.map(({ name }) => name)).toContain('store-client')
   })
 })
