@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/load-config.ts'
@@ -135,3 +135,29 @@ test('every parbake line names a verb and options that exist', async () => {
   }
   expect(problems).toEqual([])
 })
+
+test('parbake lines that need no store, image or other project run as they stand', async () => {
+  const isAlone = ([verb = '', what]: readonly string[]) =>
+    ['import', 'check', 'user-data', 'cache'].includes(verb) && what !== 'shop'
+  const calls = blocks.filter(({ language }) => language === 'sh').flatMap(({ text }) => parbakeCalls(text))
+  // What is imported is what others are called with.
+  const wanted = calls.filter(isAlone).toSorted((a, b) => Number(b[0] === 'import') - Number(a[0] === 'import'))
+  expect(wanted.length).toBeGreaterThan(15)
+  await using home = await cliHome()
+  await writeFile(join(home.cwd, 'user-data.yaml'), '#cloud-config\npackages: [tree]\n')
+  await cp(join(repository, 'test/fixtures/import/packer'), home.cwd, { recursive: true })
+  for (const folder of ['recipes/web', 'hello']) {
+    await cp(join(repository, 'recipes/web'), join(home.cwd, folder), { recursive: true })
+  }
+  await writeFile(join(home.cwd, 'parbake.yaml'), 'hosts: {endpoint: https://store.example/bucket, auth: anonymous}\n')
+  expect((await runCli(['keys', 'init'], home)).exitCode).toBe(0)
+  const failed: string[] = []
+  for (const call of wanted) {
+    const { exitCode, stderr } = await runCli(
+      call.map((word) => word.replaceAll(/^'|'$/g, '')),
+      home,
+    )
+    if (exitCode !== 0) failed.push(`parbake ${call.join(' ')}: ${exitCode} ${stderr}`)
+  }
+  expect(failed).toEqual([])
+}, 180_000)
