@@ -113,11 +113,12 @@ async function waitForPort(port: number, tries = 200): Promise<void> {
 }
 
 describe('what a launch and a bake need', () => {
-  test.each(['launch', 'bake'])('%s without a base says how to build one', async (verb) => {
+  test.each(['launch', 'bake'])('%s without a base that could be built says what to do', async (verb) => {
     await using home = await cliHome()
     await writeRecipe(home)
+    await writeFile(join(home.cwd, 'parbake.yaml'), 'base: acme-7\n')
     const { exitCode, stderr } = await runCli([verb, 'hello'], home)
-    expect(stderr).toContain('debian-12')
+    expect(stderr).toContain("there is no base 'acme-7'")
     expect(stderr).toContain('parbake base build debian-12')
     expect(stderr).not.toMatch(stackLine)
     expect(exitCode).toBe(1)
