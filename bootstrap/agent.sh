@@ -144,7 +144,7 @@ digest_of_text() { # TEXT, result in DIGEST
 # ------------------------------------------------------------------------------------------------------- configuration
 
 read_conf() {
-  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS='' METRICS='' CLIENT=''
+  RECIPE='' CHANNEL=stable STORE='' AUTH=static REGION=us-east-1 ACCESS_KEY='' SECRET_KEY='' TOKEN='' KEYS='' PURPOSE=fleet TRACE='' TAGS='' METRICS='' CLIENT='' SEND=send
   EVERY=15 URL_CHANNEL='' URL_OBJECTS='' URL_REPORT='' IMDS=http://169.254.169.254
   [ -r "$CONF" ] || fail "$CONF is missing or unreadable: nothing to do" || return
   # Not split by read: that drops a final = in some shells, and base64 has one.
@@ -156,7 +156,9 @@ read_conf() {
     channel) CHANNEL=$rc_value ;;
     store) STORE=${rc_value%/} ;;
     auth) AUTH=$rc_value ;;
+#: agent stage0-client
     client) CLIENT=$rc_value ;;
+#: agent stage0
     region) REGION=$rc_value ;;
     access_key) ACCESS_KEY=$rc_value ;;
     secret_key) SECRET_KEY=$rc_value ;;
@@ -184,12 +186,13 @@ read_conf() {
   static:http*://* | instance-role:http*://* | presigned:http*://* | anonymous:http*://* | [aips]*:file:///*) ;;
   *) fail "$CONF: store '$STORE' or auth '$AUTH' is unknown" || return ;;
   esac
-  SEND=send
+#: agent stage0-client
   case $CLIENT:$AUTH:$STORE in
   :* | *:file:*) ;;
   awscli:[!p]* | rclone:[!p]* | s3cmd:[is]*) SEND=by_client FETCH=$CLIENT ;;
   *) fail "$CONF: client '$CLIENT' is unknown, or cannot do auth '$AUTH'" || return ;;
   esac
+#: agent stage0
   # Serials of one channel say nothing about another one.
   KEPT=$STATE/channel.$RECIPE.$CHANNEL
   read_keys
