@@ -74,6 +74,20 @@ is_number() {
   [ ${#1} -lt 16 ]
 }
 
+# True where one time is not before another, both numbers without leading zeros: mksh counts in 31 bits, so that what lies
+# beyond 2038 would be in the past.
+at_least() { # SECONDS SECONDS
+  if [ ${#1} -ne ${#2} ]; then
+    [ ${#1} -gt ${#2} ]
+  elif [ ${#1} -le 8 ]; then
+    [ "$1" -ge "$2" ]
+  elif [ "${1%????????}" -ne "${2%????????}" ]; then
+    [ "${1%????????}" -gt "${2%????????}" ]
+  else
+    [ "${1#"${1%????????}"}" -ge "${2#"${2%????????}"}" ]
+  fi
+}
+
 # Names become file names and JSON strings.
 is_name() {
   case $1 in '' | [.-]* | *[!A-Za-z0-9._-]*) return 1 ;; esac
@@ -779,7 +793,7 @@ is_trusted() { # KEY
   it_from=${it_rest%%"$LF"*}
   # By the clock alone: what the channel says of the time is not verified yet.
   NOW_SECONDS=$(date +%s)
-  [ "$NOW_SECONDS" -ge "$it_from" ] && return 0
+  at_least "$NOW_SECONDS" "$it_from" && return 0
   KEY_PROBLEM="is not valid before $it_from (seconds since 1970; this host's clock says $NOW_SECONDS)"
   return 1
 }
@@ -906,7 +920,7 @@ not_expired() {
   [ "$C_EXPIRES" -ne 0 ] || return 0
   now
   [ -z "$CLOCK_BEHIND" ] || say "this host's clock is wrong: it says $CLOCK_BEHIND, and the channel was published at $C_PUBLISHED"
-  [ "$NOW_SECONDS" -lt "$C_EXPIRES" ] || fail "the channel, published at $C_PUBLISHED, has expired: publish again, or set this host's clock ($NOW_SECONDS)" || return
+  ! at_least "$NOW_SECONDS" "$C_EXPIRES" || fail "the channel, published at $C_PUBLISHED, has expired: publish again, or set this host's clock ($NOW_SECONDS)" || return
 }
 
 # --------------------------------------------------------------------------------------------------------------- pulling
@@ -1201,9 +1215,9 @@ keep_logs() {
   kl_over=
   trap 'kl_over=yes' TERM
   while [ -z "$kl_over" ] && kill -0 $$; do
-    # A signal ends the waiting at once, but nothing that is under way.
+    # A signal ends the waiting at once, but nothing that is under way. So does a sleep that does not sleep.
     sleep 1.0 &
-    wait $!
+    wait $! || kl_over=yes
     [ -n "$kl_over" ] || bound_step_logs
   done
 }

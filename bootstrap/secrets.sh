@@ -206,7 +206,7 @@ trap 'kill -TERM $child 2>/dev/null' TERM INT HUP
   trap 'over=yes' TERM
   while [ -z "$over" ] && kill -0 $child; do
     sleep 1.0 &
-    wait $!
+    wait $! || over=yes
     [ -n "$over" ] || bound '1d;$ d'
   done
 ) </dev/null >/dev/null 2>&1 &

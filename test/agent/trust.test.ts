@@ -258,7 +258,8 @@ describe('a store that fails', () => {
       await host.publish(testRecipe([host.step('one')]))
       await using store = await faultStore(host.store)
       await host.configure({ store: store.url })
-      await host.fake('sleep', `echo "$1" >>${host.path('out/pauses')}`)
+      // What looks at the logs of steps sleeps besides.
+      await host.fake('sleep', `[ "$1" != 1.0 ] || exec /bin/sleep 1; echo "$1" >>${host.path('out/pauses')}`)
       store.fault = (_method, _key, count) =>
         count === 1 ? { status: 503, headers: { 'Retry-After': header } } : undefined
       expect((await host.run(['run'], { env: { PARBAKE_FETCH: tool } })).code).toBe(0)

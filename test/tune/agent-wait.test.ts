@@ -20,7 +20,7 @@ async function converge(shell: ShellName, first: string | undefined, trigger = '
   await writeFile(host.path('out/waits'), '')
   await host.fake(
     'sleep',
-    `echo x >>${host.path('out/waits')}; [ $(wc -l <${host.path('out/waits')}) -lt 3 ] || cp ${host.path('after.json')} ${file}`,
+    `[ "$1" != 1.0 ] || exec /bin/sleep 1; echo x >>${host.path('out/waits')}; [ $(wc -l <${host.path('out/waits')}) -lt 3 ] || cp ${host.path('after.json')} ${file}`,
   )
   await host.publish(testRecipe([host.step('one')]))
   const result = await host.run(['run', '--trigger', trigger], { shell, env: { PARBAKE_CLOUD_STATUS: file } })
