@@ -16,8 +16,6 @@ export type ProxyFault =
 
 export interface FaultProxy extends AsyncDisposable {
   readonly port: number
-  /** `METHOD key` in the order in which they came. */
-  readonly requests: string[]
   fault: ((method: string, key: string) => ProxyFault | undefined) | undefined
 }
 
@@ -30,7 +28,6 @@ export async function faultProxy(upstreamPort: number): Promise<FaultProxy> {
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   const proxy: FaultProxy = {
     port: (server.address() as AddressInfo).port,
-    requests: [],
     fault: undefined,
     [Symbol.asyncDispose]: async () => {
       for (const timer of timers) clearInterval(timer)
@@ -42,7 +39,6 @@ export async function faultProxy(upstreamPort: number): Promise<FaultProxy> {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? ''
     const key = decodeURIComponent((request.url ?? '').replace(/^\/[^/]*\//, ''))
-    proxy.requests.push(`${method} ${key}`)
     const fault = proxy.fault?.(method, key)
     if (fault?.kind === 'silence') return
     const sent = await readBody(request)

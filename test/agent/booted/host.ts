@@ -7,7 +7,6 @@ import { loadAgent, loadStage0 } from '../../../src/bundle/agent.ts'
 import { signChannel } from '../../../src/bundle/channel.ts'
 import { packBundle } from '../../../src/bundle/pack.ts'
 import type { Context } from '../../../src/context.ts'
-import type { Recipe } from '../../../src/recipe/model.ts'
 import { keys } from '../../../src/store/keys.ts'
 import { run, type RunResult } from '../../../src/system/run.ts'
 import { renderUserData } from '../../../src/user-data/render.ts'
@@ -64,8 +63,6 @@ export interface Look {
 }
 
 export interface Published {
-  readonly recipe: Recipe
-  readonly serial: number
   /** Digest of the agent that the channel names. */
   readonly agent: Sha256
 }
@@ -204,7 +201,7 @@ export class BootedHost implements AsyncDisposable {
       const { status } = await this.#embedded.put(key, body)
       if (status !== 200) throw new Error(`the store answered ${status} for ${key}`)
     }
-    return { recipe, serial: this.#serial, agent: sha256(agent) }
+    return { agent: sha256(agent) }
   }
 
   /** What is done, and what counts as done. */
