@@ -1848,6 +1848,8 @@ install_schedule() { # PROGRAM
   if [ $is_hours -gt 0 ]; then is_cron="$is_offset */$is_hours * * *" is_timer="OnCalendar=0/$is_hours:$is_offset"; fi
   if [ $is_hours -gt 23 ]; then is_cron="$is_offset 0 * * *" is_timer="OnCalendar=0:$is_offset"; fi
   is_title="every $EVERY minutes"
+#: agent
+  # Stage-0 knows no recipe yet.
   if [ -s "$STATE/schedule" ]; then
     is_timer=
     while read -r is_word is_value; do
@@ -1858,12 +1860,15 @@ install_schedule() { # PROGRAM
       esac
     done <"$STATE/schedule"
   fi
+#: agent stage0
   # All hosts have the same hour then, so each has a pause of its own before.
   is_pause='' is_before=''
+#: agent
   if [ "$is_splay" -gt 0 ]; then
     is_splay=$((0x${MACHINE_DIGEST%"${MACHINE_DIGEST#????}"} % is_splay))
     is_pause="sleep $is_splay; " is_before="ExecStartPre=/bin/sh -c 'sleep $is_splay'$LF"
   fi
+#: agent stage0
   umask 022
   if [ -d "$ETC/systemd/system" ]; then
     replace "$ETC/systemd/system/parbake-boot.service" "[Unit]
