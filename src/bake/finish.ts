@@ -71,9 +71,11 @@ function lookText({ filesLooked, bytesLooked, bytesSeen }: SealReport): string {
   return `${filesLooked} files, ${formatBytes(bytesLooked)}${seen}`
 }
 
-/** A trimmed qcow2 file still holds what shares a cluster with something in use; a raw one does not. */
+/**
+ * A trimmed qcow2 file still holds what shares a cluster with something in use. A raw one does not, but a trim of a mounted
+ * file system misses blocks that are only just becoming free: the kernel takes them back a moment after they were written out.
+ */
 async function dropDeleted(context: Context, { sealed, work }: FinishInput): Promise<void> {
-  if (sealed.format !== 'qcow2') return
   await phase(
     context.reporter,
     'drop deleted data',
