@@ -90,7 +90,7 @@ describe.runIf(isRoot)('a host whose converge is killed', { timeout: 3_600_000 }
       return host.publish(nextVersion())
     }
     await again()
-    await tryPoints('the first converge', await host.timed(agentUnit), points(5, 84), async (delay, where) => {
+    await tryPoints('the first converge', await host.timed(agentUnit), points(4, 84), async (delay, where) => {
       const published = await again()
       const killed = await host.killed(agentUnit, delay)
       const stamps = await expectTrueStamps(host, where)
@@ -118,7 +118,7 @@ describe.runIf(isRoot)('a host whose converge is killed', { timeout: 3_600_000 }
   })
 
   test('by pulling the plug of a host that boots for the first time, as warm pools do', async () => {
-    await tryPoints('the first boot', await wholeBoot(), points(2, 42), async (delay, where) => {
+    await tryPoints('the first boot', await wholeBoot(), points(1, 42), async (delay, where) => {
       await using host = await BootedHost.create(base.context, base.disk)
       const published = await host.publish(nextVersion())
       const begin = performance.now()
