@@ -111,8 +111,15 @@ export class Uploads {
     }
   }
 
-  async abort(upload: Upload): Promise<void> {
-    await rm(join(this.#folder, upload.uploadId), { recursive: true, force: true })
+  /** Also where a part of it is just arriving: that finds no upload any more. */
+  async abort({ uploadId }: Upload): Promise<void> {
+    const gone = join(this.#folder, `${uploadId}.gone`)
+    try {
+      await rename(join(this.#folder, uploadId), gone)
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error
+    }
+    await rm(gone, { recursive: true, force: true })
   }
 
   async list(prefix: string): Promise<readonly Upload[]> {
