@@ -1217,9 +1217,12 @@ keep_logs() {
   while [ -z "$kl_over" ] && kill -0 $$; do
     # A signal ends the waiting at once, but nothing that is under way. So does a sleep that does not sleep.
     sleep 1.0 &
-    wait $! || kl_over=yes
+    kl_sleep=$!
+    [ -n "$kl_over" ] || wait $kl_sleep || kl_over=yes
     [ -n "$kl_over" ] || bound_step_logs
   done
+  # What is left behind would keep a disk from being unmounted.
+  kill $kl_sleep
 }
 
 # Of what a step has printed, the first and the last mebibyte are kept where it is more than four. The step goes on appending,

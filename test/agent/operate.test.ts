@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { run } from '../../src/system/run.ts'
@@ -136,6 +136,30 @@ describe.each(names)('the output of a step under %s', (shell) => {
     expect(host.text('state/log/quiet.log')).toBe('said\n')
   })
 })
+
+// What stays would hold its disk: a system in a folder could not be unmounted.
+it.each(names)('under %s nothing is left running when it has ended', async (shell) => {
+  await using host = await AgentHost.create()
+  await host.publish(testRecipe([host.step('one')]))
+  const own = () =>
+    readdirSync('/proc')
+      .filter((pid) => /^\d+$/.test(pid))
+      .filter((pid) => environmentOf(pid).includes(host.root))
+  expect((await host.run(['run'], { shell })).code).toBe(0)
+  // A second is what the one that looks after the logs sleeps at a time.
+  const late = Date.now() + 300
+  while (own().length > 0 && Date.now() < late) await new Promise((done) => setTimeout(done, 10))
+  expect(own()).toEqual([])
+})
+
+/** Empty for one that has just ended. */
+function environmentOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8')
+  } catch {
+    return ''
+  }
+}
 
 it('what bounds the output of steps ends with an agent that was killed', async () => {
   await using host = await AgentHost.create()
