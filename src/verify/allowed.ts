@@ -175,6 +175,12 @@ export const builtInAllowances: readonly Allowance[] = [
     'packagekit.service',
     'parbake.service',
   ]),
+  ...units('sessions', 'there while somebody is logged in or something runs as by su, and for ten seconds after', [
+    'user@*.service',
+    'user-runtime-dir@*.service',
+    'run-user-*.mount',
+    'session-*.scope',
+  ]),
   ...units('parbake-unit', 'starts the converge of a boot; on a host from the base that boot was before the unit', [
     'parbake-boot.service',
   ]),

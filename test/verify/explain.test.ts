@@ -86,6 +86,15 @@ describe('the built-in allowances', () => {
     }
   })
 
+  test.each(['user@1001.service', 'user-runtime-dir@1001.service', 'run-user-1001.mount', 'session-c1.scope'])(
+    'explain that %s runs, and not that it is enabled',
+    (name) => {
+      const state = difference(name, { kind: 'unit', aspect: 'state' })
+      const enabled = difference(name, { kind: 'unit', aspect: 'enabled' })
+      expect(explain([state, enabled], builtInAllowances, []).unexplained).toEqual([enabled])
+    },
+  )
+
   test.each<readonly [string, Partial<Difference>]>([
     ['/etc/nginx/nginx.conf', {}],
     ['/usr/bin/sudo', { aspect: 'mode' }],
