@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import { UserError } from '../errors.ts'
 import { createOverlay } from '../image/qemu-img.ts'
 import { loadTrustedKeys } from '../keys/index.ts'
 import { recordLaunch, type LaunchRecord } from '../profile/launches.ts'
-import { reportSchema, type Report } from '../profile/report.ts'
+import type { Report } from '../profile/report.ts'
 import type { Recipe } from '../recipe/model.ts'
 import { keys } from '../store/keys.ts'
-import { getBytes, listAll, type ObjectStore } from '../store/object-store.ts'
+import type { ObjectStore } from '../store/object-store.ts'
 import { openStore } from '../store/open.ts'
 import { tempDir } from '../system/temp.ts'
 import { makeUserData } from '../user-data/make.ts'
@@ -21,6 +20,7 @@ import { startGuest, type Vm } from '../vm/vm.ts'
 import { Cleanup } from '../util/cleanup.ts'
 import { KernelStart } from './kernel-start.ts'
 import { openGuestStore } from './guest-store.ts'
+import { waitForReport } from './wait-for-report.ts'
 
 /** The disk a VM is launched from; it is never written to. */
 export interface LaunchDisk {
@@ -137,9 +137,12 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
       ...(options.probe === undefined ? {} : { channel: true, onChannelLine: options.probe.onLine }),
     }),
   )
-  const ready = await vm.waitForLine(/parbake: (ready|failed) recipe=/, timeoutSeconds)
+  const ready = await vm.waitForLine(/parbake: (ready|failed) recipe=\S+ run=(\S+)/, timeoutSeconds)
   const launchSeconds = (ready.atMs - vm.startedAtMs) / 1000
-  const report = await waitForReport(context, store, options.recipe.name, hostname, vm)
+  const report = await waitForReport(store, {
+    ...{ recipe: options.recipe.name, hostname, run: ready.match[2] ?? '', signal },
+    seconds: 60 * vm.accelerator.timeFactor,
+  })
   if (ready.match[1] === 'failed') throw convergeFailed(report, consoleLog)
   const kernelMs = kernelStart.earliestMs
   const record: LaunchRecord = {
@@ -165,37 +168,6 @@ export async function launch(context: Context, options: LaunchOptions): Promise<
     instanceId,
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   }
-}
-
-/** The first report of this host name; the agent sends it right after it says that it is ready. */
-async function waitForReport(
-  context: Context,
-  store: ObjectStore,
-  recipe: string,
-  hostname: string,
-  vm: Vm,
-): Promise<Report> {
-  const deadline = performance.now() + 60_000 * vm.accelerator.timeFactor
-  while (performance.now() < deadline) {
-    context.signal.throwIfAborted()
-    for (const date of datesAround(Date.now())) {
-      const prefix = `${keys.reportsPrefix(recipe)}dt=${date}/${hostname}-`
-      for await (const object of listAll(store, prefix, context.signal)) {
-        const bytes = await getBytes(store, object.key, context.signal)
-        if (bytes !== undefined) return reportSchema.parse(JSON.parse(bytes.toString('utf8')))
-      }
-    }
-    await sleep(250, undefined, { signal: context.signal })
-  }
-  throw new UserError(`${hostname} has converged, but its report did not reach the store`, {
-    hint: 'hosts must be allowed to write reports/: see parbake store policy --for hosts',
-  })
-}
-
-/** Guest and host may disagree about the date around midnight. */
-function datesAround(nowMs: number): readonly string[] {
-  const day = 86_400_000
-  return [...new Set([nowMs, nowMs - day / 24, nowMs + day / 24].map((ms) => new Date(ms).toISOString().slice(0, 10)))]
 }
 
 /** The failure of a converge as the user must see it: which step, and what it said. */
