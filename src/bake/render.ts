@@ -1,6 +1,6 @@
 import { formatBytes, formatSeconds } from '../report/reporters.ts'
 import type { BakeResult } from './bake.ts'
-import { sizeByStep } from './size.ts'
+import { growthText, sizeByStep } from './size.ts'
 
 /** The outcome of a bake as text. */
 export function renderBake({ manifest, reused, serial, output, engine }: BakeResult): string {
@@ -11,7 +11,7 @@ export function renderBake({ manifest, reused, serial, output, engine }: BakeRes
   const space = sizeByStep(manifest.steps.map(({ name, diskBytes }) => ({ name, diskBytes: diskBytes ?? 0 })))
   const growth =
     format.backing === undefined
-      ? `${formatBytes(manifest.addedBytes)} more than the base`
+      ? `${growthText(manifest.addedBytes)} the base`
       : `thin: on top of the base ${manifest.base.name}`
   return [
     `image ${manifest.imageId}${reused ? ' is current: same base, same steps' : ''}`,

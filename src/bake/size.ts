@@ -35,3 +35,8 @@ export function refuseOverBudget(config: Pick<Config, 'bake'>, size: ImageSize):
     { hint: "leave the largest steps to runtime (bake: never), or raise 'bake.maxGrowth'", code: 'image-too-large' },
   )
 }
+
+/** How much larger or smaller than its base an image is, for people: `76.6 MiB more than`. */
+export function growthText(addedBytes: number): string {
+  return `${formatBytes(Math.abs(addedBytes))} ${addedBytes < 0 ? 'less' : 'more'} than`
+}

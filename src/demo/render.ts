@@ -1,3 +1,4 @@
+import { growthText } from '../bake/size.ts'
 import { formatBytes, formatSeconds } from '../report/reporters.ts'
 import { renderTable, terminalStyle, type Cell, type Column, type TableStyle } from '../report/table.ts'
 import type { DemoResult } from './demo.ts'
@@ -32,7 +33,7 @@ export function renderDemo(result: DemoResult, style: TableStyle = terminalStyle
     '',
     `launch-to-ready from the base:   ${formatSeconds(before.launchSeconds)}`,
     `launch-to-ready from the image:  ${formatSeconds(after.launchSeconds)}  (${ratio.toFixed(1)} times faster)`,
-    `image:                           ${formatBytes(manifest.sizeBytes)}, ${formatBytes(manifest.addedBytes)} more than its base ${base.name}${image.reused ? '; reused, because base and steps are the same' : ''}`,
+    `image:                           ${formatBytes(manifest.sizeBytes)}, ${growthText(manifest.addedBytes)} its base ${base.name}${image.reused ? '; reused, because base and steps are the same' : ''}`,
     `accelerator:                     ${after.accelerator === 'tcg' ? 'tcg (emulation: with KVM launches are about ten times faster)' : after.accelerator}`,
     '',
     'What to do next:',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addedBytes, refuseOverBudget, sizeByStep } from '../../src/bake/size.ts'
+import { addedBytes, growthText, refuseOverBudget, sizeByStep } from '../../src/bake/size.ts'
 
 const mib = 1024 ** 2
 const steps = [
@@ -15,6 +15,14 @@ describe('the size of an image', () => {
   test('a whole image adds what it is larger than its base, a thin one all of itself', () => {
     expect(addedBytes({ sizeBytes: 30, baseBytes: 20, thin: false })).toBe(10)
     expect(addedBytes({ sizeBytes: 30, baseBytes: 20, thin: true })).toBe(30)
+  })
+
+  test('an image can be smaller than its base', () => {
+    expect([80 * mib, 0, -256 * 1024].map(growthText)).toEqual([
+      '80.0 MiB more than',
+      '0 B more than',
+      '256 KiB less than',
+    ])
   })
 
   test('steps are listed by what they take, the largest first', () => {
